@@ -1,0 +1,80 @@
+"""Sums over the columns of x (M, C), M = N*H*W pixels, and the maps that batch norm makes of them.
+
+Sums run over blocks of rows that fit the cache, in float64, and the blocks are joined in order: the result depends
+neither on the number of threads nor much on the rounding of one long sum.
+"""
+
+import numpy as np
+from numba import prange
+
+from numpy_resnet.kernels.jit import parallel_jit
+
+ROWS = 256
+
+
+@parallel_jit
+def moments(x):
+    """mean (C,) and biased variance (C,) of each column, in float64.
+
+    Each block takes its own mean and squared deviations while it is in the cache; blocks join by the pairwise
+    formula of Chan, Golub & LeVeque 1983, so nothing cancels.
+    """
+    M, C = x.shape
+    blocks = (M + ROWS - 1) // ROWS
+    means, squares = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):
+        first, last = block * ROWS, min(M, (block + 1) * ROWS)
+        mean, square = means[block], squares[block]
+        for m in range(first, last):
+            for c in range(C):
+                mean[c] += x[m, c]
+        for c in range(C):
+            mean[c] /= last - first
+        for m in range(first, last):
+            for c in range(C):
+                square[c] += (x[m, c] - mean[c]) * (x[m, c] - mean[c])
+    mean, square = np.zeros(C), np.zeros(C)
+    for block in range(blocks):
+        before, rows = block * ROWS, min(M, (block + 1) * ROWS) - block * ROWS
+        for c in range(C):
+            delta = means[block, c] - mean[c]
+            mean[c] += delta * rows / (before + rows)
+            square[c] += squares[block, c] + delta * delta * before * rows / (before + rows)
+    return mean, square / max(1, M)
+
+
+@parallel_jit
+def normalize(x, mean, scale, bias, y):
+    """y = (x - mean) * scale + bias, column by column."""
+    M, C = x.shape
+    for m in prange(M):
+        for c in range(C):
+            y[m, c] = (x[m, c] - mean[c]) * scale[c] + bias[c]
+
+
+@parallel_jit
+def sums_of_upstream(dy, x, mean):
+    """sum of dy (C,) and sum of dy * (x - mean) (C,), in float64."""
+    M, C = x.shape
+    blocks = (M + ROWS - 1) // ROWS
+    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):
+        for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
+            for c in range(C):
+                plain[block, c] += dy[m, c]
+                weighted[block, c] += dy[m, c] * (x[m, c] - mean[c])
+    total, total_weighted = np.zeros(C), np.zeros(C)
+    for block in range(blocks):
+        for c in range(C):
+            total[c] += plain[block, c]
+            total_weighted[c] += weighted[block, c]
+    return total, total_weighted
+
+
+@parallel_jit
+def through_statistics(dy, x, mean, scale, dmean, dslope, dx):
+    """dx = scale * (dy - dmean - (x - mean) * dslope): what is left of dy once both statistics took their share."""
+    M, C = x.shape
+    for m in prange(M):
+        for c in range(C):
+            dx[m, c] = scale[c] * (dy[m, c] - dmean[c] - (x[m, c] - mean[c]) * dslope[c])

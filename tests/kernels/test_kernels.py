@@ -1,0 +1,100 @@
+"""The kernels beside NumPy, and what they promise about threads."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numpy_resnet.kernels import batchnorm, memory
+from numpy_resnet.kernels.matmul import COLUMNS, DEPTH, ROWS, matmul
+
+RNG = np.random.default_rng(2)
+SIZES = st.integers(0, 40)
+
+
+@given(rows=SIZES, depth=SIZES, columns=SIZES, transposed=st.booleans(), dtype=st.sampled_from("fd"))
+def test_matmul_equals_numpy(rows, depth, columns, transposed, dtype):
+    a, b = RNG.standard_normal((rows, depth)).astype(dtype), RNG.standard_normal((depth, columns)).astype(dtype)
+    a = np.asfortranarray(a) if transposed else a
+    tolerance = 1e-5 if dtype == "f" else 1e-13
+    np.testing.assert_allclose(matmul(a, b), a @ b, rtol=tolerance, atol=10 * tolerance)
+    out = np.ones((rows, columns), dtype)
+    np.testing.assert_allclose(matmul(a, b, out=out, accumulate=True), a @ b + 1, rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 5])
+def test_matmul_at_the_edges_of_its_tiles(beyond):
+    a = RNG.standard_normal((2 * ROWS + beyond, DEPTH + beyond))
+    b = RNG.standard_normal((DEPTH + beyond, COLUMNS + beyond))
+    np.testing.assert_allclose(matmul(a, b), a @ b, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(matmul(b.T, a.T), b.T @ a.T, rtol=1e-12, atol=1e-12)
+
+
+def test_matmul_shows_nan_and_infinity():
+    a = np.array([[1.0, np.nan], [np.inf, 1.0], [1.0, 1.0]])
+    np.testing.assert_array_equal(matmul(a, np.ones((2, 1))), [[np.nan], [np.inf], [2.0]])
+
+
+def test_empty_arrays_start_on_a_cache_line():
+    for shape in ((3, 5), (1,), (0, 4), (2, 3, 4, 5)):
+        array = memory.empty(shape, np.float32)
+        assert array.shape == shape
+        assert array.flags.carray
+        assert array.size == 0 or array.ctypes.data % memory.CACHE_LINE == 0
+
+
+@pytest.mark.parametrize("rows", [1, 2, batchnorm.ROWS, batchnorm.ROWS + 1, 3 * batchnorm.ROWS - 7])
+def test_moments_equal_numpy(rows):
+    x = 1e3 + RNG.standard_normal((rows, 3)) * [1, 10, 0.1]
+    mean, var = batchnorm.moments(x)
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(var, x.var(axis=0), rtol=1e-9, atol=1e-18)
+
+
+RUN = """
+import hashlib, numba, numpy as np
+from numpy_resnet import models, ops
+numba.set_num_threads({threads})
+x = np.random.default_rng(0).standard_normal((5, 3, 40, 36), dtype=np.float32)
+model = models.resnet18(num_classes=7)
+logits = model.forward(x)
+dx = model.backward(ops.cross_entropy_backward(1.0, ops.cross_entropy(logits, np.arange(5))[1]))
+hash = hashlib.sha256(logits.tobytes() + dx.tobytes())
+for _, _, grad in model.named_parameters():
+    hash.update(np.ascontiguousarray(grad).tobytes())
+print(hash.hexdigest())
+"""
+
+
+def run_python(code, **environment):
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.real_size
+def test_the_same_bits_with_any_number_of_threads():
+    hashes = {run_python(RUN.format(threads=n), NUMBA_NUM_THREADS="4") for n in (1, 2, 3, 4)}
+    assert len(hashes) == 1
+
+
+@pytest.mark.real_size
+def test_two_python_threads_share_numbas_simplest_pool():
+    """The workqueue pool aborts the process when it is entered twice."""
+    code = """
+import threading, numpy as np
+from numpy_resnet import ops
+x = np.ones((2, 4, 8, 8))
+def work():
+    for _ in range(50): ops.relu_backward(*ops.relu(x))
+threads = [threading.Thread(target=work) for _ in range(4)]
+[t.start() for t in threads], [t.join() for t in threads]
+print("done")
+"""
+    assert run_python(code, NUMBA_THREADING_LAYER="workqueue") == "done"
