@@ -1,0 +1,84 @@
+"""Every operation of a ResNet, forward and backward: one file each.
+
+An op is a pair of pure functions: `y, cache = f(x, ...)` and `dx, ... = f_backward(dy, cache)`, the gradients of its
+leading arguments in their order. Arrays are float32 or float64, images are (N, C, H, W). No argument is written to.
+"""
+
+import sys
+import types
+
+from numpy_resnet.ops import conv
+from numpy_resnet.ops.add import add, add_backward
+from numpy_resnet.ops.avgpool import avgpool2d, avgpool2d_backward, global_avgpool2d, global_avgpool2d_backward
+from numpy_resnet.ops.batchnorm import (
+    batchnorm2d,
+    batchnorm2d_backward,
+    batchnorm2d_inference,
+    batchnorm2d_inference_backward,
+)
+from numpy_resnet.ops.columns import col2im, im2col
+from numpy_resnet.ops.conv import conv2d, conv2d_backward
+from numpy_resnet.ops.cross_entropy import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
+from numpy_resnet.ops.dropout import dropout, dropout_backward
+from numpy_resnet.ops.flatten import flatten, flatten_backward
+from numpy_resnet.ops.linear import linear, linear_backward
+from numpy_resnet.ops.maxpool import maxpool2d, maxpool2d_backward
+from numpy_resnet.ops.relu import relu, relu_backward
+from numpy_resnet.ops.zero_pad_channels import zero_pad_channels, zero_pad_channels_backward
+
+__all__ = [
+    "add",
+    "add_backward",
+    "avgpool2d",
+    "avgpool2d_backward",
+    "batchnorm2d",
+    "batchnorm2d_backward",
+    "batchnorm2d_inference",
+    "batchnorm2d_inference_backward",
+    "col2im",
+    "conv",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "flatten",
+    "flatten_backward",
+    "global_avgpool2d",
+    "global_avgpool2d_backward",
+    "im2col",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "maxpool2d",
+    "maxpool2d_backward",
+    "relu",
+    "relu_backward",
+    "replaced",
+    "softmax",
+    "softmax_backward",
+    "zero_pad_channels",
+    "zero_pad_channels_backward",
+]
+
+
+def replaced(**functions):
+    """All ops, with some of them exchanged: `resnet18(ops=replaced(relu=mine, relu_backward=my_backward))`.
+
+    The functions take what the ops of those names take, of any shape, and return what they return.
+    Raises TypeError for a name that is no op.
+    """
+    unknown = set(functions) - set(__all__)
+    if unknown:
+        raise TypeError(f"no op is called {', '.join(sorted(unknown))}; the ops are {', '.join(__all__)}")
+    own = {name: getattr(sys.modules[__name__], name) for name in __all__}
+    return types.SimpleNamespace(**{**own, **functions})

@@ -1,0 +1,107 @@
+"""Batch normalisation: each channel to mean 0 and variance 1, then scaled and shifted (Ioffe & Szegedy 2015)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numpy_resnet.kernels import batchnorm as kernels
+from numpy_resnet.kernels.memory import empty
+from numpy_resnet.layout import channels_first, channels_last
+from numpy_resnet.ops import _checks
+
+
+class Batchnorm2dCache(NamedTuple):
+    x: np.ndarray  # (N, C, H, W)
+    weight: np.ndarray  # (C,)
+    mean: np.ndarray  # (C,) of this batch; a constant in inference
+    var: np.ndarray  # (C,) of this batch, biased; a constant in inference
+    eps: float
+
+
+def batchnorm2d(x, weight, bias, *, eps=1e-5):
+    """Normalise with the statistics of this batch (training).   x (N, C, H, W), weight and bias (C,) -> y as x
+
+    y = weight * (x - mean) / sqrt(var + eps) + bias, mean and biased var over N, H, W.
+    Raises ValueError for a single value per channel, which has no variance.   Ioffe & Szegedy 2015, algorithm 1.
+    """
+    eps = _check(x, weight, bias=bias, eps=eps)
+    N, C, H, W = x.shape
+    if N * H * W == 1:
+        raise ValueError(
+            f"x must have more than one value per channel in training; got shape {x.shape}: "
+            "use a larger batch, larger images or inference"
+        )
+    pixels = channels_last(x).reshape(-1, C)  # (N*H*W, C)
+    mean, var = (statistic.astype(x.dtype) for statistic in kernels.moments(pixels))
+    y = _normalize(x, mean, weight / np.sqrt(var + x.dtype.type(eps)), bias)
+    return y, Batchnorm2dCache(x, weight, mean, var, eps)
+
+
+def batchnorm2d_backward(dy, cache):
+    """dx (N, C, H, W), dweight (C,), dbias (C,)
+
+    dbias = sum(dy);  dweight = sum(dy * x_hat);
+    dx = weight / std * (dy - mean(dy) - x_hat * mean(dy * x_hat)), with x_hat = (x - mean) / std.
+
+    The idea: x reaches y on three paths. Directly; through the mean, which takes back what all pixels share;
+    and through the variance, which takes back what goes along with x_hat.
+    """
+    x, weight, mean, var, eps = cache
+    _checks.upstream(dy, x.shape, x.dtype)
+    N, C, H, W = x.shape
+    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+    dbias, dweight = _sums(dy, x, mean, inv_std)
+    dy, x = (channels_last(array).reshape(-1, C) for array in (dy, x))  # (N*H*W, C)
+    dx = empty((N, H, W, C), x.dtype)
+    M = x.dtype.type(max(1, N * H * W))
+    kernels.through_statistics(dy, x, mean, weight * inv_std, dbias / M, dweight * inv_std / M, dx.reshape(-1, C))
+    return channels_first(dx), dweight, dbias
+
+
+def batchnorm2d_inference(x, weight, bias, running_mean, running_var, *, eps=1e-5):
+    """Normalise with given statistics (evaluation).   x (N, C, H, W), the others (C,) -> y as x
+
+    y = weight * (x - running_mean) / sqrt(running_var + eps) + bias.   Raises ValueError unless shapes agree.
+    """
+    eps = _check(x, weight, bias=bias, running_mean=running_mean, running_var=running_var, eps=eps)
+    y = _normalize(x, running_mean, weight / np.sqrt(running_var + x.dtype.type(eps)), bias)
+    return y, Batchnorm2dCache(x, weight, running_mean, running_var, eps)
+
+
+def batchnorm2d_inference_backward(dy, cache):
+    """dx (N, C, H, W), dweight (C,), dbias (C,)
+
+    dbias = sum(dy);  dweight = sum(dy * x_hat);  dx = weight / std * dy.
+    The idea: the statistics are constants here, so of the three paths only the direct one is left.
+    """
+    x, weight, mean, var, eps = cache
+    _checks.upstream(dy, x.shape, x.dtype)
+    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+    dbias, dweight = _sums(dy, x, mean, inv_std)
+    nothing = np.zeros_like(mean)
+    return _normalize(dy, nothing, weight * inv_std, nothing), dweight, dbias
+
+
+def _check(x, weight, *, eps, **vectors):
+    _checks.arrays(x=x, weight=weight, **vectors)
+    _checks.rank("x", x, 4)
+    for name, vector in {"weight": weight, **vectors}.items():
+        _checks.shape(name, vector, (x.shape[1],), "one value for each channel of x")
+    return _checks.number("eps", eps, 0, np.inf)
+
+
+def _normalize(x, mean, scale, bias):
+    """(x - mean) * scale + bias, channel by channel: (N, C, H, W) -> (N, C, H, W)."""
+    x = channels_last(x)
+    y = empty(x.shape, x.dtype)
+    C = x.shape[-1]
+    vectors = (channels_last(vector) for vector in (mean, scale, bias))
+    kernels.normalize(x.reshape(-1, C), *vectors, y.reshape(-1, C))
+    return channels_first(y)
+
+
+def _sums(dy, x, mean, inv_std):
+    """sum(dy) and sum(dy * x_hat) over N, H, W: (C,) each."""
+    dy, x = (channels_last(array).reshape(-1, x.shape[1]) for array in (dy, x))
+    total, weighted = kernels.sums_of_upstream(dy, x, channels_last(mean))
+    return total.astype(x.dtype), (weighted * inv_std).astype(x.dtype)
