@@ -1,0 +1,149 @@
+"""What every layer is: parameters, gradients, buffers, and one cache that forward leaves and backward takes."""
+
+import itertools
+
+import numpy as np
+
+from numpy_resnet import ops as numpy_resnet_ops
+
+EMPTY = object()  # an op's cache may be anything, None too
+
+
+class Layer:
+    """A node of the network: a leaf runs one op, a composite runs its child layers.
+
+    A leaf has `_forward(x) -> y, cache` and `_backward(dy, cache) -> dx`. A composite has `forward` and `backward`
+    of its own. Children are attributes, in the order of forward; their names are the keys of `state_dict()`.
+    """
+
+    def __init__(self, ops=numpy_resnet_ops):
+        self.ops = ops
+        self.params, self.grads, self.buffers = {}, {}, {}
+        self.training = True
+        self._cache, self._keeps = EMPTY, True
+
+    def forward(self, *inputs):
+        """y, and the cache is kept for one backward."""
+        y, cache = self._forward(*inputs)
+        if self._keeps:
+            self._cache = cache
+        return y
+
+    def backward(self, dy):
+        """dx, and grads are overwritten.   Raises RuntimeError unless a forward of its own came before."""
+        cache, self._cache = self._cache, EMPTY
+        if cache is EMPTY:
+            raise RuntimeError(
+                f"{self!r}: backward needs a forward of its own just before; a layer keeps one cache, "
+                "and backward takes it: run forward again, or use one layer for each place in the network"
+            )
+        return self._backward(dy, cache)
+
+    def infer(self, x):
+        """y in evaluation mode, with nothing kept; modes and waiting caches stay as they are."""
+        tree = [layer for _, layer in self._tree()]
+        before = [(layer.training, layer._keeps) for layer in tree]
+        try:
+            for layer in tree:
+                layer.training, layer._keeps = False, False
+            return self.forward(x)
+        finally:
+            for layer, (training, keeps) in zip(tree, before, strict=True):
+                layer.training, layer._keeps = training, keeps
+
+    def train(self, mode=True):
+        """Training mode, for the whole tree (or evaluation mode, with False)."""
+        for _, layer in self._tree():
+            layer.training = mode
+        return self
+
+    def eval(self):
+        """Evaluation mode: batch norm uses its running statistics, dropout drops nothing."""
+        return self.train(False)
+
+    def children(self):
+        """(name, layer) of the direct children, in the order of forward."""
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Layer)]
+
+    def named_layers(self):
+        """(name, layer) of every leaf, in the order of forward: "layer1.0.conv1"."""
+        return [(name, layer) for name, layer in self._tree() if not isinstance(layer, Composite)]
+
+    def named_parameters(self):
+        """(key, parameter, gradient) over the whole tree, in the order of state_dict."""
+        for name, layer in self._tree():
+            for key, param in layer.params.items():
+                yield _join(name, key), param, layer.grads[key]
+
+    def state_dict(self):
+        """Parameters and buffers by key, copied: a snapshot, with torchvision's keys in torchvision's order."""
+        return {key: array.copy() for key, array in self._state()}
+
+    def load_state_dict(self, state):
+        """Copy arrays into the parameters and buffers that are there; all of them, or none.
+
+        Raises ValueError that names every key that is missing, unexpected or of another shape.
+        """
+        own, wrong = dict(self._state()), []
+        wrong += [f"missing: {key}" for key in own if key not in state]
+        wrong += [f"unexpected: {key}" for key in state if key not in own]
+        for key in own.keys() & state.keys():
+            came = np.asarray(state[key])
+            if came.shape != own[key].shape or came.dtype.kind not in "fiu":
+                wrong.append(f"{key} must be numbers of shape {own[key].shape}; got {came.dtype} {came.shape}")
+        if wrong:
+            raise ValueError("state does not fit this model, nothing was loaded:\n  " + "\n  ".join(sorted(wrong)))
+        for key, array in own.items():
+            array[...] = state[key]
+
+    def multiply_adds(self, output):
+        """Multiplications with a weight, for one output array."""
+        return 0
+
+    def _tree(self, name=""):
+        """(name, layer) of this layer and all below, each before its children."""
+        yield name, self
+        for child, layer in self.children():
+            yield from layer._tree(_join(name, child))
+
+    def _state(self):
+        for name, layer in self._tree():
+            for key, array in itertools.chain(layer.params.items(), layer.buffers.items()):
+                yield _join(name, key), array
+
+    def _new_params(self, **params):
+        self.params = params
+        self.grads = {key: np.zeros_like(param) for key, param in params.items()}
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+def _join(name, key):
+    return f"{name}.{key}" if name else key
+
+
+class Composite(Layer):
+    """A layer made of layers."""
+
+
+class Sequential(Composite):
+    """One layer after the other. An empty one is the identity, which is what an identity shortcut is."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        for i, layer in enumerate(layers):
+            setattr(self, str(i), layer)
+
+    def forward(self, x):
+        for _, layer in self.children():
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy):
+        for _, layer in reversed(self.children()):
+            dy = layer.backward(dy)
+        return dy
+
+    def __repr__(self):
+        return f"Sequential({', '.join(repr(layer) for _, layer in self.children())})"
