@@ -1,0 +1,63 @@
+"""Is the backward of a whole network the derivative of its forward? Too many entries: a random direction each."""
+
+import numpy as np
+
+from numpy_resnet.gradcheck.report import ArgumentReport, GradientReport, relative_error, rounding
+
+
+def check_model_gradients(model, x, *, seed=0, step=1e-7, tolerance=1e-4, progress=lambda items: items):
+    """Compare each parameter's gradient, and dx, with the derivative along a random direction.
+
+    numeric = sum(dy * (f(p + h d) - f(p - h d))) / 2h,  analytic = sum(dp * d),  |h d| = step * |p|.
+    The relative step of 1e-7 keeps clear of most kinks of ReLU and max pooling, hence the tolerance. Where it meets
+    one, the difference is wrong, not the gradient: so a direction that fails is drawn again, twice. A wrong gradient
+    fails along all of them.
+
+    model: float64, in training or evaluation mode, with forward, backward, named_parameters, state_dict; x as it takes.
+    Its parameters, running statistics and mode are left as they were; its gradients are those of this check.
+    `progress` wraps the list of tensors, as tqdm does. Returns a GradientReport.
+    Raises ValueError for a model that gives two answers (dropout in training mode), TypeError unless float64.
+    """
+    if x.dtype != np.float64 or any(p.dtype != np.float64 for _, p, _ in model.named_parameters()):
+        raise TypeError(
+            f"model and x must be float64 for a gradient check; got x {x.dtype}: "
+            "build the model with dtype=np.float64 and convert x with .astype(np.float64)"
+        )
+    rng, state, x = np.random.default_rng([seed, *b"dy"]), model.state_dict(), x.copy()
+    y = model.forward(x)
+    if not np.array_equal(model.forward(x), y, equal_nan=True):
+        raise ValueError("the model gave two answers to the same x: use dropout=0.0 or model.eval()")
+    dy = rng.standard_normal(y.shape)
+    dx = model.backward(dy).copy()
+    tensors = [("x", x, dx), *((key, param, grad.copy()) for key, param, grad in model.named_parameters())]
+    try:
+        rows = [_check_tensor(model, x, dy, rng, step, tolerance, *tensor) for tensor in progress(tensors)]
+    finally:
+        model.load_state_dict(state)
+    model.forward(x)
+    model.backward(dy)  # no cache is left waiting
+    model.load_state_dict(state)
+    return GradientReport(getattr(model, "name", type(model).__name__), tuple(rows), tolerance)
+
+
+def _check_tensor(*arguments):
+    for _ in range(3):
+        row = _check_direction(*arguments)
+        if row.ok:
+            break
+    return row
+
+
+def _check_direction(model, x, dy, rng, step, tolerance, name, tensor, gradient):
+    direction = rng.standard_normal(tensor.shape)
+    h = step * (np.linalg.norm(tensor) or np.linalg.norm(direction)) / np.linalg.norm(direction)
+    middle = tensor.copy()
+    tensor[...] = middle + h * direction
+    above = model.forward(x)
+    tensor[...] = middle - h * direction
+    below = model.forward(x)
+    tensor[...] = middle
+    numeric = np.sum(dy * (above - below)) / (2 * h)
+    analytic = np.sum(gradient * direction)
+    error = float(relative_error(analytic, numeric, rounding(dy, above, h) / tolerance))
+    return ArgumentReport(name, error <= tolerance, error, None, float(analytic), float(numeric))
