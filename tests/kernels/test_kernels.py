@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_resnet.kernels import batchnorm, memory
-from numpy_resnet.kernels.matmul import COLUMNS, DEPTH, ROWS, matmul
+from numpy_resnet.kernels.matmul import BLOCK, COLUMNS, DEPTH, ROWS, matmul, multiply
 
 RNG = np.random.default_rng(2)
 SIZES = st.integers(0, 40)
@@ -26,12 +26,22 @@ def test_matmul_equals_numpy(rows, depth, columns, transposed, dtype):
     np.testing.assert_allclose(matmul(a, b, out=out, accumulate=True), a @ b + 1, rtol=tolerance, atol=10 * tolerance)
 
 
-@pytest.mark.parametrize("beyond", [-1, 0, 1, 5])
+@pytest.mark.parametrize("beyond", [-1, 0, 1, ROWS + 1])
 def test_matmul_at_the_edges_of_its_tiles(beyond):
-    a = RNG.standard_normal((2 * ROWS + beyond, DEPTH + beyond))
-    b = RNG.standard_normal((DEPTH + beyond, COLUMNS + beyond))
+    a = RNG.standard_normal((BLOCK + beyond, 2 * DEPTH + beyond))
+    b = RNG.standard_normal((2 * DEPTH + beyond, COLUMNS + beyond))
     np.testing.assert_allclose(matmul(a, b), a @ b, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(matmul(b.T, a.T), b.T @ a.T, rtol=1e-12, atol=1e-12)
+
+
+def test_the_kernel_steps_without_the_compiler_too():
+    """Where the compiler is off, matmul asks NumPy; its kernel is tried here on its own."""
+    a, b = RNG.standard_normal((ROWS + 1, 3)), RNG.standard_normal((3, 2))
+    y = np.ones((ROWS + 1, 2))
+    multiply(a, b, y, False)
+    np.testing.assert_allclose(y, a @ b, rtol=1e-13)
+    multiply(a, b, y, True)
+    np.testing.assert_allclose(y, 2 * (a @ b), rtol=1e-13)
 
 
 def test_matmul_shows_nan_and_infinity():
