@@ -1,0 +1,208 @@
+"""What the pictures show: how many images, which words, which colours. Not the pixels."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from numpy_resnet import plots
+
+RNG = np.random.default_rng(2)
+DIGITS = tuple("0123456789")
+
+
+def history(test_accuracy, test_loss=None):
+    """A history with these test values; the train values are a little better."""
+    test_loss = test_loss or [2 * (1.01 - accuracy) for accuracy in test_accuracy]
+    return [
+        {
+            "epoch": i + 1,
+            "learning_rate": 0.1,
+            "seconds": 2.0,
+            "train_loss": 0.5 * loss,
+            "train_accuracy": 0.5 + 0.5 * accuracy,
+            "test_loss": loss,
+            "test_accuracy": accuracy,
+        }
+        for i, (accuracy, loss) in enumerate(zip(test_accuracy, test_loss, strict=True))
+    ]
+
+
+def words(axes):
+    return [text.get_text() for text in axes.texts if text.get_text()]
+
+
+def titles(axes):
+    return [axes.get_title(loc=side) for side in ("left", "right")]
+
+
+def every_picture():
+    x = RNG.random((9, 1, 4, 4))
+    labels = np.arange(9)
+    return {
+        "learning_curves": plots.learning_curves(history([0.6, 0.9, 0.95])),
+        "confusion_matrix": plots.confusion_matrix(np.diag([4] * 10), DIGITS),
+        "predictions": plots.predictions(x, labels, labels[::-1], np.full((9, 10), 0.1), DIGITS),
+        "filters": plots.filters(RNG.standard_normal((6, 1, 3, 3))),
+        "filters of colours": plots.filters(RNG.standard_normal((6, 3, 3, 3))),
+    }
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_every_picture_is_a_figure_that_can_be_saved(form):
+    for name, figure in every_picture().items():
+        assert isinstance(figure, Figure), name
+        file = io.BytesIO()
+        figure.savefig(file, format=form)
+        assert len(file.getvalue()) > 1000, name
+
+
+def test_no_setting_is_changed():
+    before = dict(mpl.rcParams)
+    every_picture()
+    assert dict(mpl.rcParams) == before
+
+
+# Learning curves
+
+
+def test_curves_show_the_history():
+    rows = history([0.6, 0.9, 0.98, 0.97])
+    loss, accuracy = plots.learning_curves(rows).axes
+    for axes, key, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        lines = {line.get_label(): line for line in axes.lines}
+        for part, color in (("train", plots.BLUE), ("test", plots.VERMILLION)):
+            np.testing.assert_array_equal(lines[part].get_xdata(), [1, 2, 3, 4])
+            expected = [scale * row[f"{part}_{key}"] for row in rows]
+            np.testing.assert_allclose(lines[part].get_ydata(), expected)
+            assert lines[part].get_color() == color
+
+
+def test_the_last_and_the_best_values_are_written():
+    rows = history([0.98, 0.97, 0.6, 0.98, 0.9], test_loss=[1, 0.1, 0.05, 0.2, 0.3])
+    loss, accuracy = plots.learning_curves(rows).axes
+    assert titles(loss) == ["Loss", "best test 0.05, epoch 3"]
+    assert titles(accuracy) == ["Accuracy in %", "best test 98.00, epoch 4"]  # the last of equals
+    assert words(loss) == ["train 0.15", "test 0.3"]
+    assert words(accuracy) == ["train 95.00", "test 90.00"]
+    for axes, place in ((loss, (3, 0.05)), (accuracy, (4, 98))):
+        ring = {line.get_label(): line for line in axes.lines}["best"]
+        np.testing.assert_allclose([ring.get_xdata()[0], ring.get_ydata()[0]], place)
+
+
+def test_differences_near_100_percent_can_be_seen():
+    accuracy = plots.learning_curves(history([0.1, 0.5, *[0.99] * 8])).axes[1]  # 99 and, in training, 99.5
+    low, high = accuracy.get_ylim()
+    assert 98.5 < low < 99
+    assert 99.5 < high < 100
+
+
+def test_all_of_a_short_history_is_in_the_picture():
+    for values in ([0.1], [0.1, 0.9], [0.1, 0.2, 0.9, 1.0]):
+        for axes in plots.learning_curves(history(values)).axes:
+            low, high = axes.get_ylim()
+            for line in axes.lines:
+                assert ((low < line.get_ydata()) & (line.get_ydata() < high)).all()
+
+
+@pytest.mark.parametrize("values", [[0.99], [0.5, 0.5], [0.9, 0.991, 0.9905], [1.0, 1.0], [0.0, 0.0]])
+def test_names_at_the_ends_do_not_cover_each_other(values):
+    figure = plots.learning_curves(history(values))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        one, other = (text.get_window_extent() for text in axes.texts)
+        assert not one.overlaps(other)
+        assert len(axes.get_yticks()) >= 2
+
+
+def test_the_two_titles_have_room():
+    rows = [{**row, "epoch": 1000} for row in history([1.0])]
+    figure = plots.learning_curves(rows)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        assert not axes._left_title.get_window_extent().overlaps(axes._right_title.get_window_extent())
+
+
+def test_losses_of_zero_or_infinity_do_not_break_the_axis():
+    for loss in ([0.0, 0.0], [np.inf, 1.0], [0.5, 0.0]):
+        low, high = plots.learning_curves(history([0.9, 0.9], test_loss=loss)).axes[0].get_ylim()
+        assert 0 < low < high < np.inf
+
+
+@pytest.mark.parametrize("rows", [[], [{"epoch": 1, "train_loss": 1.0}]])
+def test_an_incomplete_history_is_refused(rows):
+    with pytest.raises(ValueError, match="history must hold a dict with epoch, train_loss"):
+        plots.learning_curves(rows)
+
+
+# Confusion matrix
+
+
+def test_counts_are_where_they_belong():
+    matrix = np.arange(9).reshape(3, 3)
+    axes = plots.confusion_matrix(matrix, ("cat", "dog", "emu")).axes[0]
+    found = {text.get_position(): text.get_text() for text in axes.texts}
+    assert found == {(j, i): str(matrix[i, j]) for i, j in np.ndindex(3, 3)}  # x is the prediction
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog", "emu"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "emu"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    low, high = axes.get_ylim()
+    assert low > high  # the first row is above
+
+
+def test_accuracy_and_errors_are_in_the_title():
+    axes = plots.confusion_matrix([[1000, 200], [40, 760]], ("no", "yes")).axes[0]
+    assert titles(axes) == ["Accuracy 88.00%", "240 of 2,000 wrong"]
+    assert "1,000" in words(axes)
+
+
+def test_the_shade_is_the_share_of_the_row():
+    matrix = [[3, 1, 0], [30, 10, 0], [0, 0, 0]]
+    cells = plots.confusion_matrix(matrix, "abc").axes[0].images[0].get_array()  # (3, 3, 3)
+    white, blue, vermillion = (np.array(to_rgb(color)) for color in ("white", plots.BLUE, plots.VERMILLION))
+    expected = [[blue, 0.75, vermillion, 0.25], [vermillion, 0.75, blue, 0.25]]
+    for row, (left, left_share, right, right_share) in zip(cells, expected, strict=False):
+        np.testing.assert_allclose(row[0], white + np.sqrt(left_share) * (left - white))
+        np.testing.assert_allclose(row[1], white + np.sqrt(right_share) * (right - white))
+        np.testing.assert_array_equal(row[2], white)
+    np.testing.assert_array_equal(cells[2], 1)  # a class without images
+
+
+def luminance(color):
+    """Relative luminance, WCAG 2.1."""
+    channels = np.array(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("share", range(1, 101, 3))
+def test_counts_can_be_read_on_their_cells(share):
+    axes = plots.confusion_matrix([[share, 100 - share], [100 - share, share]], "ab").axes[0]
+    cells = axes.images[0].get_array()
+    for text in axes.texts:
+        j, i = text.get_position()
+        if text.get_text() != "0":
+            dark, light = sorted([luminance(cells[i, j]), luminance(text.get_color())])
+            assert (light + 0.05) / (dark + 0.05) > 3  # WCAG 2.1, large text
+
+
+def test_many_classes_have_shades_and_no_counts():
+    axes = plots.confusion_matrix(np.eye(31, dtype=int), [str(i) for i in range(31)]).axes[0]
+    assert words(axes) == []
+    assert len(axes.get_xticklabels()) == 31
+
+
+def test_long_names_stand_upright_where_they_would_meet():
+    names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    for classes, rotation in ((names, 90), (DIGITS, 0), (("NORMAL", "PNEUMONIA"), 0)):
+        axes = plots.confusion_matrix(np.eye(len(classes), dtype=int), classes).axes[0]
+        assert {label.get_rotation() for label in axes.get_xticklabels()} == {rotation}
+
+
+@pytest.mark.parametrize("matrix", [[[1, 2]], np.zeros((2, 2)), [[1, -1], [0, 1]], np.eye(3)])
+def test_what_is_no_matrix_of_counts_is_refused(matrix):
+    with pytest.raises(ValueError, match=r"matrix must hold counts, not all 0, of shape \(2, 2\)"):
+        plots.confusion_matrix(matrix, "ab")
