@@ -24,14 +24,18 @@ def matmul(a, b, *, out=None, accumulate=False):
     if DISABLED:
         y[...] = y + a @ b if accumulate else a @ b
         return y
-    a = a if a.flags.f_contiguous and a.flags.behaved else contiguous(a)
-    multiply(a, contiguous(b), y, accumulate)
+    multiply(_in_order(a), _in_order(b), y, accumulate)
     return y
+
+
+def _in_order(x):
+    """x itself if it lies in C or in Fortran order, else a copy that does."""
+    return x if x.flags.f_contiguous and x.flags.behaved else contiguous(x)
 
 
 @parallel_jit
 def multiply(a, b, y, accumulate):
-    """y = a @ b, or y += a @ b.   a (I, K) in C or Fortran order, b (K, J), y (I, J).
+    """y = a @ b, or y += a @ b.   a (I, K) and b (K, J) in C or Fortran order, y (I, J) in C order.
 
     Each block of y belongs to one thread and sums over k in one order, whatever the number of threads.
     """

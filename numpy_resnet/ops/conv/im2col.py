@@ -7,7 +7,7 @@ stay in the cache, and backward lays the windows out again instead of keeping th
 import numpy as np
 
 from numpy_resnet.kernels.matmul import matmul
-from numpy_resnet.kernels.memory import contiguous, empty
+from numpy_resnet.kernels.memory import empty
 from numpy_resnet.layout import channels_first, channels_last
 from numpy_resnet.ops.columns import add_window_rows, window_rows
 from numpy_resnet.ops.conv import _problem
@@ -26,7 +26,7 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0):
     cache = _problem.check(x, weight, bias, stride, padding)
     x, filters, kernel_size = channels_last(x), channels_last(weight), weight.shape[2:]
     OC, (OH, OW) = len(weight), cache.output
-    filters = contiguous(filters.reshape(OC, -1).T)  # (KH*KW*C, OC)
+    filters = filters.reshape(OC, -1).T  # (KH*KW*C, OC)
     y = empty((len(x), OH, OW, OC), x.dtype)
     for block in _blocks(cache):
         windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)  # (n*OH*OW, KH*KW*C)
