@@ -8,6 +8,7 @@ it is: the same code then steps in a debugger.
 no infinities and no NaN, and a network that diverges must show them.
 """
 
+import contextlib
 import functools
 import threading
 
@@ -15,13 +16,17 @@ import numba
 from numba.core import event
 
 DISABLED = bool(numba.config.DISABLE_JIT)
-FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+FLAGS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 _pool = threading.Lock()
 
 
-def jit(function):
+def jit(function, **more_flags):
     """Compile a helper that is called by kernels of the same file."""
-    return numba.njit(**FLAGS)(function)
+    compiled = numba.njit(**FLAGS, **more_flags)(function)
+    if not DISABLED:
+        with contextlib.suppress(RuntimeError):  # no folder to keep it in: each run compiles anew
+            compiled.enable_caching()
+    return compiled
 
 
 def parallel_jit(function):
@@ -30,7 +35,7 @@ def parallel_jit(function):
     One kernel at a time owns the threads: some of Numba's thread pools abort the process when two Python threads
     enter them at once.
     """
-    compiled = numba.njit(parallel=True, **FLAGS)(function)
+    compiled = jit(function, parallel=True)
 
     @functools.wraps(function)
     def kernel(*args):

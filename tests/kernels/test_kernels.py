@@ -108,3 +108,17 @@ threads = [threading.Thread(target=work) for _ in range(4)]
 print("done")
 """
     assert run_python(code, NUMBA_THREADING_LAYER="workqueue") == "done"
+
+
+@pytest.mark.real_size
+def test_kernels_run_where_nothing_can_be_kept_on_disk():
+    """A read-only installation and no home: Numba refuses to cache, and says so with a RuntimeError."""
+    code = """
+import numba.core.dispatcher as dispatcher
+def enable_caching(self): raise RuntimeError("cannot cache function: no locator available")
+dispatcher.Dispatcher.enable_caching = enable_caching
+import numpy as np
+from numpy_resnet import ops
+print(ops.relu(np.array([-1.0, 2.0]))[0])
+"""
+    assert run_python(code) == "[0. 2.]"
