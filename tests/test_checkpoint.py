@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_resnet import files
-from numpy_resnet.checkpoint import CheckpointError, load_arrays, load_metadata, save_arrays
+from numpy_resnet import files, models
+from numpy_resnet.checkpoint import CheckpointError, load_arrays, load_metadata, load_model, save_arrays, save_model
 
 RNG = np.random.default_rng(3)
 ARRAYS = {
@@ -157,3 +157,40 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
 
 def test_checkpoint_errors_are_value_errors():
     assert issubclass(CheckpointError, ValueError)
+
+
+MODELS = {
+    "cifar_resnet20": lambda: models.cifar_resnet20(7, in_channels=2, dropout=0.25, seed=3),
+    "plain18": lambda: models.plain18(3, in_channels=1, stem="cifar", dtype=np.float64),
+    "resnet18": lambda: models.resnet18(2),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_comes_back_whole(tmp_path, name):
+    model = MODELS[name]()
+    for _, param, _ in model.named_parameters():
+        param += RNG.standard_normal(param.shape).astype(param.dtype)
+    save_model(tmp_path / "a.npz", model, {"classes": ["x", "y"], "model": "a lie"})
+    back, metadata = load_model(tmp_path / "a.npz")
+    assert (back.name, back.options) == (name, model.options)
+    assert_same(back.state_dict(), model.state_dict())
+    assert metadata["classes"] == ["x", "y"]
+    assert not any(layer.training for _, layer in back.named_layers())
+
+
+def test_arrays_that_do_not_fit_the_model_are_a_checkpoint_error(tmp_path):
+    save_model(tmp_path / "a.npz", models.cifar_resnet20(7))
+    arrays, metadata = load_arrays(tmp_path / "a.npz"), load_metadata(tmp_path / "a.npz")
+    del arrays["fc.bias"]
+    save_arrays(tmp_path / "b.npz", arrays, metadata)
+    with pytest.raises(CheckpointError, match=r"b\.npz: the file does not fit cifar_resnet20.*\n.*missing: fc\.bias"):
+        load_model(tmp_path / "b.npz")
+    for broken in ({"model": "resnet19"}, {}, {"model": ["resnet18"]}):
+        save_arrays(tmp_path / "c.npz", arrays, broken)
+        with pytest.raises(CheckpointError, match=r"c\.npz: expected a model file"):
+            load_model(tmp_path / "c.npz")
+    for options in ({"depth": 3}, {"num_classes": "many"}, None):
+        save_arrays(tmp_path / "d.npz", arrays, {**metadata, "options": options})
+        with pytest.raises(CheckpointError, match=r"d\.npz: the file does not fit"):
+            load_model(tmp_path / "d.npz")

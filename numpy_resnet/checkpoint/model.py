@@ -19,13 +19,14 @@ def load_model(path):
     Raises CheckpointError for a file that does not say which model it holds, or whose arrays do not fit it.
     """
     metadata = load_metadata(path)
-    if metadata.get("model") not in MODELS:
+    name = metadata.get("model")
+    if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(
             f"{path}: expected a model file, as `numpy-resnet train` writes them; it names no model that is known here"
         )
     try:
-        model = MODELS[metadata["model"]](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
+        model = MODELS[name](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
         model.load_state_dict(load_arrays(path))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the file does not fit {metadata['model']}: {error}") from error
+        raise CheckpointError(f"{path}: the file does not fit {name}: {error}") from error
     return model.eval(), metadata
