@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numpy_resnet.layers import Sequential, trace
+from numpy_resnet.layers import GlobalAvgPool2d, Sequential, trace
 from numpy_resnet.models.blocks import PlainBlock
 
 
@@ -24,7 +24,10 @@ def summarize(model, input_shape):
             continue
         parameters = sum(p.size for t in records for p in t.layer.params.values())
         multiply_adds = sum(t.layer.multiply_adds(t.output) for t in records)
-        rows.append((name, _describe(layer), _times(records[-1].output.shape[1:]), parameters, multiply_adds))
+        shape = records[-1].output.shape[1:]
+        if isinstance(layer, GlobalAvgPool2d):
+            shape = (*shape, 1, 1)  # each map is one number now
+        rows.append((name, _describe(layer), _times(shape), parameters, multiply_adds))
         total_parameters += parameters
         total_multiply_adds += multiply_adds
     rows.append(("total", "", "", total_parameters, total_multiply_adds))

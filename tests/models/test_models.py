@@ -135,6 +135,7 @@ def test_summary_shows_every_stage():
     text = models.resnet18().summary((3, 224, 224))
     for part in ("3 x 224 x 224", "64 x 112 x 112", "64 x 56 x 56", "128 x 28 x 28", "256 x 14 x 14", "512 x 7 x 7"):
         assert part in text
+    assert "512 x 1 x 1" in text
     assert "11,689,512" in text
     assert "1,814,073,344" in text  # multiply-adds
     assert "1 convolution block, 1 identity block" in text
