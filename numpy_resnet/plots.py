@@ -145,11 +145,12 @@ def _class_axes(axes, names):
     axes.spines[:].set_visible(False)
 
 
-def predictions(x, labels, predicted, probabilities, classes, *, columns=8):
+def predictions(x, labels, predicted, probabilities, classes, *, title=None, columns=8):
     """Images with what the network says of them; a frame and `9, not 4` where that is wrong -> Figure
 
     x (N, 1, H, W) or (N, 3, H, W), each image stretched to its own range; labels and predicted (N,);
-    probabilities (N, K), of which that of the predicted class is shown.
+    probabilities (N, K), of which that of the predicted class is shown. The title counts the wrong ones among these
+    N images, unless it is given.
     Raises ValueError for other shapes or no images.
     """
     N = len(x)
@@ -163,8 +164,10 @@ def predictions(x, labels, predicted, probabilities, classes, *, columns=8):
     size = min(15, 150 / max(len(line) for caption in captions for line in caption))  # fits its column
 
     width, height = 1.3, 1.3 * x.shape[2] / x.shape[3]
-    below, title = 0.48 + 0.23 * max(map(len, captions)), f"{wrong.sum()} of {N} wrong"
-    axes, corners = _sheet(title, N, min(columns, N), width, height, gap=0.3, below=below)
+    below = 0.48 + 0.23 * max(map(len, captions))
+    axes, corners = _sheet(
+        title or f"{wrong.sum()} of {N} wrong", N, min(columns, N), width, height, gap=0.3, below=below
+    )
     for i, (left, top) in enumerate(corners):
         color, weight = (VERMILLION, "bold") if wrong[i] else (QUIET, "normal")
         _show(axes, _stretched(x[i]), left, top, width, height, cmap="gray", vmin=0, vmax=1)
