@@ -1,4 +1,4 @@
-"""The matrix product, in Numba: as fast as BLAS, but one thread pool owns the cores and no bit depends on its size.
+"""The matrix product, in Numba: nearly BLAS, but one thread pool owns the cores and no bit depends on its size.
 
 A tile of y, 4x64, is summed in the processor's registers: for each k, four numbers of a meet one row of b. That row
 lies in a panel, 64 columns of b copied side by side, which all rows of a block of y read from the cache.
@@ -12,7 +12,7 @@ from numpy_resnet.kernels.jit import DISABLED, jit, parallel_jit
 from numpy_resnet.kernels.memory import contiguous, empty, registers
 
 ROWS, COLUMNS = 4, 64  # of a tile; with fewer columns LLVM unrolls before it vectorises, and is 20 times slower
-DEPTH, BLOCK = 192, 256  # rows of a panel, rows of y that share it
+DEPTH, BLOCK = 192, 256  # rows of a panel, the most rows of y that share it
 
 
 def matmul(a, b, *, out=None, accumulate=False):
@@ -40,14 +40,15 @@ def multiply(a, b, y, accumulate):
     Each block of y belongs to one thread and sums over k in one order, whatever the number of threads.
     """
     (rows, depth), columns = a.shape, b.shape[1]
-    panels = (columns + COLUMNS - 1) // COLUMNS
-    for block in prange((rows + BLOCK - 1) // BLOCK * panels):
-        first, j0 = block // panels * BLOCK, block % panels * COLUMNS
+    panels, blocks = (columns + COLUMNS - 1) // COLUMNS, (rows + BLOCK - 1) // BLOCK
+    size = (rows + blocks * ROWS - 1) // max(1, blocks * ROWS) * ROWS  # blocks of one size keep all threads busy
+    for block in prange(panels * blocks):
+        first, j0 = block % blocks * size, block // blocks * COLUMNS
         panel = np.empty((DEPTH, COLUMNS), y.dtype)
         for k0 in range(0, max(depth, 1), DEPTH):
             k1 = min(k0 + DEPTH, depth)
             lay_out(b, panel, np.uintp(k0), np.uintp(k1), np.uintp(j0), np.uintp(min(COLUMNS, columns - j0)))
-            for i0 in range(first, min(first + BLOCK, rows), ROWS):
+            for i0 in range(first, min(first + size, rows), ROWS):
                 add_tile(a, panel, y, np.uintp(i0), np.uintp(j0), np.uintp(k0), np.uintp(k1), accumulate or k0 > 0)
 
 
