@@ -37,8 +37,8 @@ def add_commands(commands):
         help="the folder to write, new or empty (default: runs/DATA, runs/DATA-2 ...)",
     )
     add("--epochs", type=at_least(1), default=12, metavar="N", help="passes over the training images (default: 12)")
-    add("--batch-size", type=at_least(2), default=64, metavar="N", help="images in one step (default: 64)")
-    add("--lr", type=float, default=0.05, metavar="RATE", help="the largest learning rate (default: 0.05)")
+    add("--batch-size", type=at_least(2), default=32, metavar="N", help="images in one step (default: 32)")
+    add("--lr", type=float, default=0.02, metavar="RATE", help="the largest learning rate (default: 0.02)")
     add("--schedule", choices=("one-cycle", "cosine", "constant"), default="one-cycle", help="default: one-cycle")
     add("--warmup", type=at_least(0), default=0, metavar="STEPS", help="steps of linear warm-up (default: 0)")
     add("--optimizer", choices=("sgd", "adamw"), default="sgd", help="default: sgd, with Nesterov's momentum of 0.9")
