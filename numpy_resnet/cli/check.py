@@ -85,7 +85,10 @@ def run_warmup(args):
 
 def _run_case(f, f_backward, arrays, dtype):
     """One forward and one backward in this dtype."""
-    arrays = [array.astype(dtype) if array.dtype.kind == "f" else array for array in arrays]
-    weight = getattr(f, "keywords", {}).get("class_weight")
-    y, cache = f(*arrays) if weight is None else f(*arrays, class_weight=weight.astype(dtype))
+
+    def cast(array):
+        return array.astype(dtype) if getattr(array, "dtype", np.dtype(int)).kind == "f" else array
+
+    bound = {name: cast(value) for name, value in getattr(f, "keywords", {}).items()}
+    y, cache = f(*map(cast, arrays), **bound)
     f_backward(np.ones_like(y) if np.ndim(y) else 1.0, cache)

@@ -14,38 +14,52 @@ from numpy_resnet.gradcheck.report import ArgumentReport, GradientReport, relati
 def check_gradients(f, f_backward, *arrays, seed=0, step=1e-5, tolerance=1e-5):
     """Compare f_backward with central differences of f, for every entry of every gradient.
 
-    f(*arrays) -> y, cache and f_backward(dy, cache) -> gradients of the leading arrays (one alone comes bare).
-    Bind options with functools.partial. Arrays that are not floats, and those after the last gradient, are constants.
+    f(*arrays) -> y, cache and f_backward(dy, cache) -> one gradient for each array, in their order, or one alone, bare.
+    Bind options and constants (labels, running statistics) with functools.partial: every float array given here must
+    get its gradient. Arrays that are not floats, such as a keep mask, have none.
     All runs in float64, with dy drawn from `seed`; no array of yours is changed.
 
     numeric[i] = sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h, h = step: the error is about h**2 and 1e-16 / h.
 
-    Returns a GradientReport: print it. Raises ValueError where f is not a pure function of its arrays.
+    Returns a GradientReport: print it. Raises ValueError where f is not a pure function of its arrays, where f or
+    f_backward writes to one of them, and where there is nothing to check.
     """
     title = _name(f)
     args = [_as_float64(array) for array in arrays]
+    names = _argument_names(f, len(args))
+    if not any(_differentiable(arg) for arg in args):
+        raise ValueError(f"there must be a float array to check a gradient of; got {[_kind(a) for a in arrays]}")
     before = [_copy(arg) for arg in args]
-    y, cache = f(*args)
+    y, cache = _run(f, args)
+    _refuse_change(title, names, before, args)
     _refuse_state(f, args, y)
-    _refuse_change(title, before, args)
     dy = np.random.default_rng([seed, *b"dy"]).standard_normal(np.shape(y))  # not the numbers that x may hold
     dy_before = dy.copy()
     gradients = f_backward(dy, cache)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    _refuse_change(_name(f_backward), [*before, dy_before], [*args, dy])
+    gradients = list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+    _refuse_change(_name(f_backward), ["dy", *names], [dy_before, *before], [dy, *args])
     if any(gradient is not None for gradient in gradients[len(args) :]):  # None belongs to an argument left out
         raise ValueError(
             f"{_name(f_backward)} must return one gradient for each of {len(args)} arrays; got {len(gradients)}"
         )
+    gradients += [None] * (len(args) - len(gradients))
 
     rows = []
-    for i, (name, gradient) in enumerate(zip(_argument_names(f, len(args)), gradients, strict=False)):
+    for i, (name, gradient) in enumerate(zip(names, gradients, strict=False)):
         if _differentiable(args[i]):
             numeric = _numeric_gradient(f, args, i, dy, step)
             rows.append(_compare(name, gradient, numeric, tolerance, floor=rounding(dy, y, step) / tolerance))
         elif gradient is not None:
             rows.append(ArgumentReport(name, False, np.inf, problem=f"expected None for a {_kind(arrays[i])}"))
     return GradientReport(title, tuple(rows), tolerance)
+
+
+def _run(f, args):
+    """y and the cache."""
+    result = f(*args)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ValueError(f"{_name(f)} must return y, cache; got {type(result).__name__}: `return y, cache`")
+    return result
 
 
 def _numeric_gradient(f, args, i, dy, step):
@@ -64,7 +78,7 @@ def _numeric_gradient(f, args, i, dy, step):
 
 def _compare(name, gradient, numeric, tolerance, floor):
     if gradient is None or np.shape(gradient) != numeric.shape:
-        came = "None" if gradient is None else f"shape {np.shape(gradient)}"
+        came = "no gradient" if gradient is None else f"shape {np.shape(gradient)}"
         return ArgumentReport(name, False, np.inf, problem=f"expected shape {numeric.shape}, got {came}")
     if numeric.size == 0:
         return ArgumentReport(name, True, 0.0, ())
@@ -85,10 +99,10 @@ def _refuse_state(f, args, y):
         )
 
 
-def _refuse_change(title, before, after):
-    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+def _refuse_change(title, names, before, after):
+    for name, old, new in zip(names, before, after, strict=True):
         if isinstance(old, np.ndarray) and not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
-            raise ValueError(f"{title} changed its array number {i} in place: work on a copy, other branches share it")
+            raise ValueError(f"{title} changed {name} in place: work on a copy, others still need it")
 
 
 def _as_float64(array):

@@ -9,13 +9,13 @@ def check_model_gradients(model, x, *, seed=0, step=1e-7, tolerance=1e-4, progre
     """Compare each parameter's gradient, and dx, with the derivative along a random direction.
 
     numeric = sum(dy * (f(p + h d) - f(p - h d))) / 2h,  analytic = sum(dp * d),  |h d| = step * |p|.
-    The relative step of 1e-7 keeps clear of most kinks of ReLU and max pooling, hence the tolerance. Where it meets
-    one, the difference is wrong, not the gradient: so a direction that fails is drawn again, twice. A wrong gradient
-    fails along all of them.
+    The relative step of 1e-7 keeps clear of most kinks of ReLU and max pooling, hence the tolerance. Where one is
+    nearer still, the difference is wrong, not the gradient: so a tensor that fails is tried again, along another
+    direction and with a tenth of the step, twice. A wrong gradient fails along all of them.
 
-    model: float64, in training or evaluation mode, with forward, backward, named_parameters, state_dict; x as it takes.
-    Its parameters, running statistics and mode are left as they were; its gradients are those of this check.
-    `progress` wraps the list of tensors, as tqdm does. Returns a GradientReport.
+    model: float64, in training or evaluation mode, with forward, backward, named_parameters, state_dict and
+    load_state_dict; x as it takes. Its parameters, running statistics and mode are left as they were; its gradients are
+    overwritten. `progress` wraps the list of tensors, as tqdm does. Returns a GradientReport.
     Raises ValueError for a model that gives two answers (dropout in training mode), TypeError unless float64.
     """
     if x.dtype != np.float64 or any(p.dtype != np.float64 for _, p, _ in model.named_parameters()):
@@ -24,25 +24,24 @@ def check_model_gradients(model, x, *, seed=0, step=1e-7, tolerance=1e-4, progre
             "build the model with dtype=np.float64 and convert x with .astype(np.float64)"
         )
     rng, state, x = np.random.default_rng([seed, *b"dy"]), model.state_dict(), x.copy()
-    y = model.forward(x)
-    if not np.array_equal(model.forward(x), y, equal_nan=True):
-        raise ValueError("the model gave two answers to the same x: use dropout=0.0 or model.eval()")
-    dy = rng.standard_normal(y.shape)
-    dx = model.backward(dy).copy()
-    tensors = [("x", x, dx), *((key, param, grad.copy()) for key, param, grad in model.named_parameters())]
     try:
+        y = model.forward(x)
+        if not np.array_equal(model.forward(x), y, equal_nan=True):
+            raise ValueError("the model gave two answers to the same x: use dropout=0.0 or model.eval()")
+        dy = rng.standard_normal(y.shape)
+        dx = model.backward(dy).copy()
+        tensors = [("x", x, dx), *((key, param, grad.copy()) for key, param, grad in model.named_parameters())]
         rows = [_check_tensor(model, x, dy, rng, step, tolerance, *tensor) for tensor in progress(tensors)]
     finally:
         model.load_state_dict(state)
-    model.forward(x)
-    model.backward(dy)  # no cache is left waiting
-    model.load_state_dict(state)
+        model.backward(model.forward(x))  # so that no cache is left waiting
+        model.load_state_dict(state)
     return GradientReport(getattr(model, "name", type(model).__name__), tuple(rows), tolerance)
 
 
-def _check_tensor(*arguments):
-    for _ in range(3):
-        row = _check_direction(*arguments)
+def _check_tensor(model, x, dy, rng, step, *arguments):
+    for smaller in (step, step / 10, step / 100):
+        row = _check_direction(model, x, dy, rng, smaller, *arguments)
         if row.ok:
             break
     return row

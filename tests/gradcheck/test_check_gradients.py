@@ -7,7 +7,7 @@ import pytest
 
 from numpy_resnet import models, ops
 from numpy_resnet.gradcheck import check_gradients, check_model_gradients, op_cases
-from numpy_resnet.layers import Dropout, Sequential
+from numpy_resnet.layers import BatchNorm2d, Dropout, Linear, ReLU, Sequential
 
 RNG = np.random.default_rng(8)
 X = RNG.standard_normal((2, 3, 5, 4))
@@ -108,6 +108,62 @@ def test_the_report_names_the_worst_entry():
     assert str(report).count("right") == 3
 
 
+def test_a_gradient_that_is_not_returned_is_wrong():
+    """Forgetting dweight is a common mistake, and not a right gradient."""
+    x, weight, bias = X[0, 0], X[1, 0], X[0, 1, :, 0]
+    for count, missing in ((0, 3), (1, 2), (2, 1)):
+        report = check_gradients(ops.linear, lambda dy, c, n=count: ops.linear_backward(dy, c)[:n], x, weight, bias)
+        assert not report.ok
+        assert str(report).count("got no gradient") == missing
+    assert check_gradients(ops.linear, lambda dy, c: list(ops.linear_backward(dy, c)), x, weight, bias).ok
+    assert check_gradients(ops.linear, ops.linear_backward, x, weight).ok  # no bias, and None for it
+    with pytest.raises(ValueError, match=r"there must be a float array.*bool"):
+        check_gradients(lambda keep: (keep * 1.0, None), lambda dy, cache: dy, X > 0)
+
+
+def test_a_constant_has_no_gradient():
+    keep = X > 0
+    report = check_gradients(
+        partial(ops.dropout, p=0.5), lambda dy, c: (ops.dropout_backward(dy, c), np.zeros(X.shape)), X, keep
+    )
+    assert [row.ok for row in report.arguments] == [True, False]
+    assert "expected None for a bool array" in str(report)
+
+
+def test_an_entry_far_smaller_than_the_largest_is_checked_too():
+    scale = np.array([1.0, 0.01])
+
+    def f(x):
+        return x * scale, None
+
+    def f_backward(dy, cache):
+        return dy * scale * [1, 1.0001]
+
+    report = check_gradients(f, f_backward, np.array([0.5, 0.25]))
+    assert not report.ok
+    assert report.arguments[0].worst_index == (1,)
+
+
+def test_the_largest_error_is_that_of_all_rows():
+    report = check_gradients(ops.add, lambda dy, cache: (dy, 1.5 * dy), X, X)
+    assert report.max_relative_error > 0.3 > 1e-6 > report.arguments[0].max_relative_error
+
+
+def test_a_function_without_a_cache_is_told_so():
+    for f in (lambda x: x, lambda x: (x, x, x)):
+        with pytest.raises(ValueError, match="must return y, cache"):
+            check_gradients(f, lambda dy, cache: dy, X[:, 0])
+
+
+def test_a_function_that_doubles_its_input_is_told_that_and_not_that_it_is_random():
+    def double(x):
+        x *= 2
+        return x.copy(), None
+
+    with pytest.raises(ValueError, match="double changed x in place"):
+        check_gradients(double, lambda dy, cache: 2 * dy, X)
+
+
 def test_a_shape_that_does_not_fit_is_told():
     report = check_gradients(ops.relu, lambda dy, cache: dy.sum(), X)
     assert "expected shape (2, 3, 5, 4), got shape ()" in str(report)
@@ -143,14 +199,14 @@ def test_a_function_that_writes_to_its_input_is_refused():
         np.maximum(x, 0, out=x)
         return x.copy(), x
 
-    with pytest.raises(ValueError, match="relu changed its array number 0 in place"):
+    with pytest.raises(ValueError, match="relu changed x in place"):
         check_gradients(relu, lambda dy, cache: dy * (cache > 0), X)
 
     def add_backward(dy, cache):
         dy *= 2
         return dy, dy
 
-    with pytest.raises(ValueError, match="add_backward changed its array number 2"):
+    with pytest.raises(ValueError, match="add_backward changed dy in place"):
         check_gradients(ops.add, add_backward, X, X)
 
 
@@ -189,6 +245,28 @@ def test_a_network_is_left_as_it_was():
         np.testing.assert_array_equal(array, before[key])
     with pytest.raises(RuntimeError, match="needs a forward"):
         model.backward(np.zeros((2, 3)))
+
+
+def test_a_kink_nearby_does_not_make_a_right_network_wrong():
+    """The ReLU's input is 3e-8, and the first step crosses zero along any direction."""
+    linear = Linear(1, 1, dtype=np.float64)
+    linear.load_state_dict({"weight": np.ones((1, 1)), "bias": np.array([3e-8 - 1])})
+    model = Sequential(linear, ReLU())
+    report = check_model_gradients(model, np.ones((1, 1)))
+    assert report.ok, report
+    model = Sequential(linear, ReLU(ops=ops.replaced(relu_backward=lambda dy, cache: 1.001 * dy)))
+    assert not check_model_gradients(model, np.ones((1, 1))).ok
+
+
+def test_a_network_that_is_refused_is_left_as_it_was():
+    model = Sequential(BatchNorm2d(3, dtype=np.float64), Dropout(0.5))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="gave two answers"):
+        check_model_gradients(model, X)
+    for key, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        model.backward(X)
 
 
 def test_a_random_or_single_precision_network_is_refused():
