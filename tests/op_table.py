@@ -86,10 +86,41 @@ def batchnorm2d(draw):
 def batchnorm2d_inference(draw):
     x, rng = draw(images()), draw(RNGS)
     C = x.shape[1]
-    arrays = (x, numbers(rng, C), numbers(rng, C), numbers(rng, C), rng.uniform(0.1, 2, C))
-    return Example(
-        ops.batchnorm2d_inference, ops.batchnorm2d_inference_backward, reference.batchnorm2d_inference, arrays
+    running = {"running_mean": numbers(rng, C), "running_var": rng.uniform(0.1, 2, C)}
+    f, definition = (partial(module.batchnorm2d_inference, **running) for module in (ops, reference))
+    return Example(f, ops.batchnorm2d_inference_backward, definition, (x, numbers(rng, C), numbers(rng, C)))
+
+
+@st.composite
+def im2col(draw):
+    """With col2im as its backward."""
+    size, kernel, options = draw(windows())
+    options["kernel_size"] = kernel
+    f, f_backward = im2col_op(options)
+    return Example(f, f_backward, partial(reference.im2col, **options), (draw(images(size)),))
+
+
+@st.composite
+def col2im(draw):
+    """With im2col as its backward."""
+    size, kernel, options = draw(windows())
+    x = draw(images(size))
+    cols = reference.im2col(x, kernel_size=kernel, **options)
+    options |= {"kernel_size": kernel, "size": size}
+    f, f_backward = col2im_op(options)
+    return Example(f, f_backward, partial(reference.col2im, **options), (numbers(draw(RNGS), *cols.shape),))
+
+
+def im2col_op(options):
+    return (
+        lambda x: (ops.im2col(x, **options), x.shape[2:]),
+        lambda dcols, size: ops.col2im(dcols, size=size, **options),
     )
+
+
+def col2im_op(options):
+    window = {name: value for name, value in options.items() if name != "size"}
+    return lambda cols: (ops.col2im(cols, **options), None), lambda dx, _: ops.im2col(dx, **window)
 
 
 @st.composite
@@ -154,6 +185,7 @@ def cross_entropy(draw):
 OPS = {
     "add": add,
     "avgpool2d": _pool("avgpool2d"),
+    "col2im": col2im,
     "batchnorm2d": batchnorm2d,
     "batchnorm2d_inference": batchnorm2d_inference,
     "conv2d": conv2d,
@@ -161,6 +193,7 @@ OPS = {
     "dropout": dropout,
     "flatten": _of_images("flatten"),
     "global_avgpool2d": _of_images("global_avgpool2d"),
+    "im2col": im2col,
     "linear": linear,
     "log_softmax": _of_logits("log_softmax"),
     "maxpool2d": _pool("maxpool2d"),

@@ -33,8 +33,8 @@ def moments(x):
         for m in range(first, last):
             for c in range(C):
                 square[c] += (x[m, c] - mean[c]) * (x[m, c] - mean[c])
-    mean, square = np.zeros(C), np.zeros(C)
-    for block in range(blocks):
+    mean, square = (means[0], squares[0]) if blocks else (np.zeros(C), np.zeros(C))
+    for block in range(1, blocks):
         before, rows = block * ROWS, min(M, (block + 1) * ROWS) - block * ROWS
         for c in range(C):
             delta = means[block, c] - mean[c]

@@ -74,11 +74,16 @@ __all__ = [
 def replaced(**functions):
     """All ops, with some of them exchanged: `resnet18(ops=replaced(relu=mine, relu_backward=my_backward))`.
 
-    The functions take what the ops of those names take, of any shape, and return what they return.
-    Raises TypeError for a name that is no op.
+    The functions take what the ops of those names take, of any shape, and return what they return. A forward comes
+    with its backward, which alone knows its cache; a backward may come alone.
+    Raises TypeError for a name that is no op, for what is no function, and for a forward without its backward.
     """
-    unknown = set(functions) - set(__all__)
-    if unknown:
-        raise TypeError(f"no op is called {', '.join(sorted(unknown))}; the ops are {', '.join(__all__)}")
-    own = {name: getattr(sys.modules[__name__], name) for name in __all__}
+    own = {name: getattr(sys.modules[__name__], name) for name in __all__ if name not in ("conv", "replaced")}
+    for name, function in functions.items():
+        if name not in own:
+            raise TypeError(f"no op is called {name}; the ops are {', '.join(own)}")
+        if not callable(function):
+            raise TypeError(f"{name} must be a function; got {function!r}")
+        if (backward := f"{name}_backward") in own and backward not in functions:
+            raise TypeError(f"{name} must come with {backward}, which gets its cache; pass both")
     return types.SimpleNamespace(**{**own, **functions})

@@ -24,6 +24,13 @@ def arrays(**named):
         raise TypeError(f"all arrays must have one dtype; got {kinds}: convert them with .astype")
 
 
+def float_type(dtype):
+    """np.float32 or np.float64."""
+    if dtype not in FLOATS:
+        raise TypeError(f"dtype must be np.float32 (to run) or np.float64 (to check); got {dtype!r}")
+    return dtype
+
+
 def rank(name, array, ndim):
     """An array of ndim axes, none of them empty but the batch."""
     if array.ndim != ndim:
@@ -86,10 +93,15 @@ def window(size, kernel_size, stride, padding, *, pool=False):
     return kernel_size, stride, padding, output
 
 
+def real(name, value):
+    """A real number, NaN and infinity among them."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    return float(value)
+
+
 def number(name, value, least, below):
     """A real number in [least, below)."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{name} must be a number in [{least}, {below}); got {value!r}")
-    if not least <= value < below:
+    if not least <= real(name, value) < below:
         raise ValueError(f"{name} must be in [{least}, {below}); got {value!r}")
     return float(value)

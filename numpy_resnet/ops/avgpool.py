@@ -59,7 +59,8 @@ def global_avgpool2d(x):
     """
     _checks.arrays(x=x)
     _checks.rank("x", x, 4)
-    return channels_last(x).mean(axis=(1, 2)), GlobalAvgpool2dCache(x.shape, x.dtype)
+    mean = channels_last(x).mean(axis=(1, 2), dtype=np.float64)  # one long sum: float32 would drift
+    return mean.astype(x.dtype), GlobalAvgpool2dCache(x.shape, x.dtype)
 
 
 def global_avgpool2d_backward(dy, cache):

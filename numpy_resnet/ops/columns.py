@@ -20,7 +20,7 @@ def im2col(x, *, kernel_size, stride=1, padding=0):
     (KH, KW), stride, padding, (OH, OW) = _checks.window((H, W), kernel_size, stride, padding)
     rows = window_rows(channels_last(x), (KH, KW), stride, padding)
     cols = rows.reshape(N, OH * OW, KH * KW, C).transpose(0, 3, 2, 1)  # (N, C, KH*KW, OH*OW)
-    return np.ascontiguousarray(cols).reshape(N, C * KH * KW, OH * OW)
+    return np.array(cols, order="C").reshape(N, C * KH * KW, OH * OW)
 
 
 def col2im(cols, *, size, kernel_size, stride=1, padding=0):
@@ -36,7 +36,7 @@ def col2im(cols, *, size, kernel_size, stride=1, padding=0):
         raise ValueError(f"cols must be (N, C*{KH * KW}, {OH * OW}) for an image of {H}x{W}; got shape {cols.shape}")
     N, C = cols.shape[0], cols.shape[1] // (KH * KW)
     rows = cols.reshape(N, C, KH * KW, OH * OW).transpose(0, 3, 2, 1)  # (N, OH*OW, KH*KW, C)
-    rows = np.ascontiguousarray(rows).reshape(N * OH * OW, KH * KW * C)
+    rows = np.array(rows, order="C").reshape(N * OH * OW, KH * KW * C)
     return channels_first(add_window_rows(rows, (N, H, W, C), (KH, KW), stride, padding))
 
 

@@ -18,7 +18,7 @@ def softmax(x):
     Raises ValueError unless x is (N, C).
     """
     y = np.exp(log_softmax(x)[0])
-    return y, SoftmaxCache(y)
+    return y, SoftmaxCache(y.copy())
 
 
 def softmax_backward(dy, cache):
@@ -36,9 +36,9 @@ def log_softmax(x):
     _checks.arrays(x=x)
     _checks.rank("x", x, 2)
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, as in PyTorch
-        y = x - x.max(axis=1, keepdims=True, initial=-np.inf)
+        y = x - x.max(axis=1, keepdims=True)
         y -= np.log(np.exp(y).sum(axis=1, keepdims=True))
-    return y, SoftmaxCache(y)
+    return y, SoftmaxCache(y.copy())
 
 
 def log_softmax_backward(dy, cache):
@@ -64,7 +64,9 @@ def cross_entropy(logits, labels, *, class_weight=None, label_smoothing=0.0):
     log_p, _ = log_softmax(logits)
     N, C = logits.shape
     _check_labels(labels, N, C)
-    smoothing = _checks.number("label_smoothing", label_smoothing, 0, 1)
+    smoothing = _checks.real("label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in [0, 1]; got {label_smoothing!r}")
     weight = np.ones(C, logits.dtype) if class_weight is None else class_weight
     _checks.arrays(logits=logits, class_weight=weight)
     _checks.shape("class_weight", weight, (C,), "one weight for each class")
@@ -85,6 +87,7 @@ def cross_entropy_backward(dy, cache):
     log_p, target = cache
     if np.ndim(dy) != 0:
         raise ValueError(f"dy must be a scalar, as the loss is; got shape {np.shape(dy)}: pass 1.0")
+    dy = _checks.real("dy", dy.item() if isinstance(dy, np.ndarray) else dy)
     p = np.exp(log_p)
     return log_p.dtype.type(dy) * (p * target.sum(axis=1, keepdims=True) - target)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_resnet.layout import channels_first, channels_last
 from numpy_resnet.ops import _checks
 
 
@@ -34,4 +35,5 @@ def dropout_backward(dy, cache):
 
 
 def _scale(x, keep, p):
-    return x * (keep / (1 - p)).astype(x.dtype)
+    factor = (channels_last(keep) / (1 - p)).astype(x.dtype)
+    return channels_first(channels_last(x) * factor)

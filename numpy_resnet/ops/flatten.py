@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numpy_resnet.kernels.memory import empty
+from numpy_resnet.layout import channels_first
 from numpy_resnet.ops import _checks
 
 
@@ -17,11 +19,13 @@ def flatten(x):
     _checks.arrays(x=x)
     _checks.rank("x", x, 4)
     N, C, H, W = x.shape
-    return x.reshape(N, C * H * W).copy(), FlattenCache(x.shape, x.dtype)
+    return np.array(x, order="C").reshape(N, C * H * W), FlattenCache(x.shape, x.dtype)
 
 
 def flatten_backward(dy, cache):
     """dx[n, c, h, w] = dy[n, (c, h, w)], (N, C, H, W).   The idea: nothing was computed, so nothing changes."""
     N, C, H, W = cache.shape
     _checks.upstream(dy, (N, C * H * W), cache.dtype)
-    return dy.reshape(cache.shape)
+    dx = empty((N, H, W, C), dy.dtype)
+    channels_first(dx)[...] = dy.reshape(N, C, H, W)
+    return channels_first(dx)

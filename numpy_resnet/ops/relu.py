@@ -15,7 +15,10 @@ class ReluCache(NamedTuple):
 
 
 def relu(x):
-    """y = max(x, 0), element by element; y has the shape of x.   Raises TypeError unless x is a float array."""
+    """y = max(x, 0), element by element; y has the shape of x.   Raises TypeError unless x is a float array.
+
+    The cache keeps y itself, not a copy: who changes y before backward changes the gradient.
+    """
     _checks.arrays(x=x)
     x = channels_last(x)
     y = empty(x.shape, x.dtype)

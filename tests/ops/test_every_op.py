@@ -1,5 +1,7 @@
 """What holds for every op, over shapes that hypothesis draws."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from golden_cases import assert_close, cases
@@ -21,7 +23,7 @@ def run(example, arrays, seed=0):
 
 def test_the_table_holds_every_op():
     pairs = {name.removesuffix("_backward") for name in ops.__all__ if name.endswith("_backward")}
-    assert pairs == set(OPS)
+    assert pairs | {"im2col", "col2im"} == set(OPS)
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -56,20 +58,23 @@ def test_golden_values_of_pytorch(case):
 
 @pytest.mark.parametrize("name", OPS)
 @given(data=st.data())
-def test_nothing_is_written_to_and_dtype_and_shape_are_kept(name, data):
+def test_nothing_is_written_to_or_shared_and_dtype_shape_and_memory_order_are_kept(name, data):
     example = data.draw(OPS[name]())
     for dtype in (np.float32, np.float64):
-        arrays = tuple(a if a is None or a.dtype == bool else a.astype(dtype) for a in example.arrays)
-        if name == "cross_entropy" and (weight := example.f.keywords["class_weight"]) is not None:
-            example = example._replace(f=_with_weight(example.f, weight.astype(dtype)))
+        f, arrays = in_dtype(example, dtype)
         before = [None if a is None else a.copy() for a in arrays]
-        y, cache, dy, gradients = run(example, arrays)
+        y, cache, dy, gradients = run(example._replace(f=f), arrays)
         assert y.dtype == dtype
+        assert not any(a is not None and np.shares_memory(y, a) for a in arrays)
         for array, gradient in zip(arrays, gradients, strict=False):
             assert (array is None) == (gradient is None)
             if array is not None:
                 assert gradient.shape == array.shape
                 assert gradient.dtype == dtype
+                assert name == "add" or not np.shares_memory(gradient, dy)
+        for array in (y, *gradients):
+            if array is not None and array.ndim == 4 and name != "add":  # the gradient of add is the upstream itself
+                assert array.transpose(0, 2, 3, 1).flags.c_contiguous
         dy_before = dy.copy()
         again = example.f_backward(dy, cache)
         again = again if isinstance(again, tuple) else (again,)
@@ -80,8 +85,16 @@ def test_nothing_is_written_to_and_dtype_and_shape_are_kept(name, data):
             np.testing.assert_array_equal(array, old)
 
 
-def _with_weight(f, weight):
-    return type(f)(f.func, **{**f.keywords, "class_weight": weight})
+def in_dtype(example, dtype):
+    """f and the arrays, all floats converted, those that are bound to f too."""
+
+    def convert(value):
+        return value.astype(dtype) if getattr(value, "dtype", np.dtype(int)).kind == "f" else value
+
+    f = example.f
+    if isinstance(f, partial):
+        f = partial(f.func, **{name: convert(value) for name, value in f.keywords.items()})
+    return f, tuple(map(convert, example.arrays))
 
 
 def memory_orders(array):

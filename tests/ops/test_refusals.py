@@ -104,6 +104,14 @@ REFUSED = {
         ValueError,
         "dy must be a scalar",
     ),
+    "loss upstream None": (
+        lambda: ops.cross_entropy_backward(None, ops.cross_entropy(LOGITS, LABELS)[1]),
+        TypeError,
+        "dy must be a number; got None",
+    ),
+    "no function": (lambda: ops.replaced(relu_backward=3), TypeError, "relu_backward must be a function; got 3"),
+    "half a pair": (lambda: ops.replaced(relu=max), TypeError, "relu must come with relu_backward"),
+    "module": (lambda: ops.replaced(conv=max), TypeError, "no op is called conv;"),
     "unknown op": (lambda: ops.replaced(convolve=None), TypeError, "no op is called convolve; the ops are"),
 }
 

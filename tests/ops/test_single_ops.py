@@ -120,10 +120,29 @@ def test_relu_at_zero_and_beyond_the_numbers():
 
 
 def test_replaced_ops_are_used_and_the_others_kept():
-    namespace = ops.replaced(relu="mine")
-    assert namespace.relu == "mine"
+    namespace = ops.replaced(relu=max, relu_backward=min)
+    assert (namespace.relu, namespace.relu_backward) == (max, min)
     assert namespace.conv2d is ops.conv2d
-    assert ops.relu != "mine"
+    assert ops.relu is not max
+    assert ops.replaced(relu_backward=min).relu is ops.relu
+
+
+def test_a_long_mean_does_not_drift():
+    x = np.full((2, 3, 512, 512), 0.1, np.float32)
+    np.testing.assert_allclose(ops.global_avgpool2d(x)[0], 0.1, rtol=1e-7)
+
+
+def test_softmax_keeps_its_own_copy():
+    p, cache = ops.softmax(X := np.array([[1.0, 2.0, 3.0]]))
+    expected = ops.softmax_backward(np.array([[1.0, 0, 0]]), ops.softmax(X)[1])
+    p -= 1
+    np.testing.assert_array_equal(ops.softmax_backward(np.array([[1.0, 0, 0]]), cache), expected)
+
+
+def test_batch_statistics_of_huge_numbers():
+    _, cache = ops.batchnorm2d(np.full((2, 1, 3, 3), 1e150), np.ones(1), np.zeros(1))
+    np.testing.assert_allclose(cache.mean, 1e150, rtol=1e-15)
+    assert np.isfinite(cache.var).all()
 
 
 def test_ops_run_in_several_threads_at_once():
