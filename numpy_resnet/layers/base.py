@@ -39,14 +39,14 @@ class Layer:
             )
         return self._backward(dy, cache)
 
-    def infer(self, x):
+    def infer(self, *inputs):
         """y in evaluation mode, with nothing kept; modes and waiting caches stay as they are."""
         tree = [layer for _, layer in self._tree()]
         before = [(layer.training, layer._keeps) for layer in tree]
         try:
             for layer in tree:
                 layer.training, layer._keeps = False, False
-            return self.forward(x)
+            return self.forward(*inputs)
         finally:
             for layer, (training, keeps) in zip(tree, before, strict=True):
                 layer.training, layer._keeps = training, keeps
@@ -89,8 +89,10 @@ class Layer:
         wrong += [f"unexpected: {key}" for key in state if key not in own]
         for key in own.keys() & state.keys():
             came = np.asarray(state[key])
-            if came.shape != own[key].shape or came.dtype.kind not in "fiu":
-                wrong.append(f"{key} must be numbers of shape {own[key].shape}; got {came.dtype} {came.shape}")
+            numbers = "fiu" if own[key].dtype.kind == "f" else "iu"
+            if came.shape != own[key].shape or came.dtype.kind not in numbers:
+                what = f"{own[key].dtype} of shape {own[key].shape}"
+                wrong.append(f"{key} must be {what}, or convert to it; got {came.dtype} of shape {came.shape}")
         if wrong:
             raise ValueError("state does not fit this model, nothing was loaded:\n  " + "\n  ".join(sorted(wrong)))
         for key, array in own.items():
@@ -133,6 +135,9 @@ class Sequential(Composite):
     def __init__(self, *layers):
         super().__init__()
         for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                came = type(layer).__name__
+                raise TypeError(f"Sequential takes layers, one by one; got {came}: write Sequential(*layers)")
             setattr(self, str(i), layer)
 
     def forward(self, x):

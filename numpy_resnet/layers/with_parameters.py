@@ -5,6 +5,7 @@ import numpy as np
 from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.layers.base import Layer
 from numpy_resnet.layout import channels_first
+from numpy_resnet.ops import _checks
 
 
 class Conv2d(Layer):
@@ -24,8 +25,10 @@ class Conv2d(Layer):
         ops=numpy_resnet_ops,
     ):
         super().__init__(ops)
+        _checks.integer("in_channels", in_channels, 1), _checks.integer("out_channels", out_channels, 1)
+        _checks.pair("stride", stride, 1), _checks.pair("padding", padding, 0), _checks.float_type(dtype)
         rng = np.random.default_rng(rng)
-        KH, KW = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
+        KH, KW = _checks.pair("kernel_size", kernel_size, 1)
         self.options = {"stride": stride, "padding": padding}
         weight = rng.normal(0, np.sqrt(2 / (out_channels * KH * KW)), (out_channels, KH, KW, in_channels))
         params = {"weight": channels_first(weight.astype(dtype))}
@@ -59,7 +62,9 @@ class BatchNorm2d(Layer):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, *, dtype=np.float32, ops=numpy_resnet_ops):
         super().__init__(ops)
-        self.eps, self.momentum = eps, momentum
+        _checks.integer("num_features", num_features, 1), _checks.float_type(dtype)
+        self.eps = _checks.number("eps", eps, 0, np.inf)
+        self.momentum = _checks.number("momentum", momentum, 0, np.inf)
         self._new_params(weight=np.ones(num_features, dtype), bias=np.zeros(num_features, dtype))
         self.buffers = {
             "running_mean": np.zeros(num_features, dtype),
@@ -95,6 +100,8 @@ class Linear(Layer):
 
     def __init__(self, in_features, out_features, bias=True, *, rng=None, dtype=np.float32, ops=numpy_resnet_ops):
         super().__init__(ops)
+        _checks.integer("in_features", in_features, 1), _checks.integer("out_features", out_features, 1)
+        _checks.float_type(dtype)
         rng, bound = np.random.default_rng(rng), 1 / np.sqrt(in_features)
         params = {"weight": rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype)}
         if bias:

@@ -4,6 +4,7 @@ import numpy as np
 
 from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.layers.base import Layer
+from numpy_resnet.ops import _checks
 
 
 class Plain(Layer):
@@ -43,14 +44,18 @@ class GlobalAvgPool2d(Plain):
     op = "global_avgpool2d"
 
 
-class MaxPool2d(Plain):
-    op = "maxpool2d"
+class Pool2d(Plain):
+    """What a window of pixels becomes; the stride is that of the kernel unless it is given."""
 
     def __init__(self, kernel_size, stride=None, padding=0, *, ops=numpy_resnet_ops):
         super().__init__(kernel_size=kernel_size, stride=stride, padding=padding, ops=ops)
 
 
-class AvgPool2d(MaxPool2d):
+class MaxPool2d(Pool2d):
+    op = "maxpool2d"
+
+
+class AvgPool2d(Pool2d):
     op = "avgpool2d"
 
 
@@ -66,9 +71,7 @@ class Dropout(Layer):
 
     def __init__(self, p=0.5, *, rng=None, ops=numpy_resnet_ops):
         super().__init__(ops)
-        if not 0 <= p < 1:
-            raise ValueError(f"p must be in [0, 1), the share of values to drop; got {p!r}")
-        self.p, self.rng = p, np.random.default_rng(rng)
+        self.p, self.rng = _checks.number("p", p, 0, 1), np.random.default_rng(rng)
 
     def _forward(self, x):
         if not self.training or self.p == 0:

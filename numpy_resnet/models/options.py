@@ -2,20 +2,16 @@
 
 import inspect
 
-import numpy as np
+from numpy_resnet.ops import _checks
 
 STEMS = ("imagenet", "cifar")
 
 
 def check_options(num_classes, in_channels, dtype, stem="imagenet"):
     """Raise ValueError or TypeError for what no model can be built from."""
-    for name, value in {"num_classes": num_classes, "in_channels": in_channels}.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise TypeError(f"{name} must be an integer; got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value!r}")
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(f"dtype must be np.float32 (to run) or np.float64 (to check); got {dtype!r}")
+    _checks.integer("num_classes", num_classes, 1)
+    _checks.integer("in_channels", in_channels, 1)
+    _checks.float_type(dtype)
     if stem not in STEMS:
         raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}")
 

@@ -176,10 +176,48 @@ def test_load_state_dict_loads_all_or_nothing():
     wrong = {"weight": np.zeros((3, 2)), "gain": np.zeros(2)}
     with pytest.raises(ValueError, match="nothing was loaded") as error:
         layer.load_state_dict(wrong)
-    for part in ("missing: bias", "unexpected: gain", r"weight must be numbers of shape (2, 3); got float64 (3, 2)"):
+    for part in ("missing: bias", "unexpected: gain", "weight must be float32 of shape (2, 3), or convert"):
         assert part in str(error.value)
     for key, array in layer.state_dict().items():
         np.testing.assert_array_equal(array, before[key])
+
+
+def test_a_count_must_be_whole():
+    layer = BatchNorm2d(3)
+    for wrong in (2.7, np.nan):
+        with pytest.raises(ValueError, match=r"num_batches_tracked must be int64.*got float64"):
+            layer.load_state_dict({**layer.state_dict(), "num_batches_tracked": np.array(wrong)})
+
+
+REFUSED = {
+    "list of layers": (lambda: Sequential([ReLU()]), TypeError, "Sequential takes layers, one by one; got list"),
+    "kernel zero": (lambda: Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
+    "one kernel size": (lambda: Conv2d(3, 4, (3,)), ValueError, r"one integer or \(height, width\)"),
+    "stride zero": (lambda: Conv2d(3, 4, 3, stride=0), ValueError, "stride must be at least 1"),
+    "no channels": (lambda: Conv2d(0, 4, 3), ValueError, "in_channels must be at least 1"),
+    "integers": (lambda: Conv2d(3, 4, 3, dtype=int), TypeError, "dtype must be np.float32"),
+    "half": (lambda: BatchNorm2d(3, dtype=np.float16), TypeError, "dtype must be np.float32"),
+    "no features": (lambda: BatchNorm2d(0), ValueError, "num_features must be at least 1"),
+    "momentum": (lambda: BatchNorm2d(3, momentum=-0.1), ValueError, "momentum must be in"),
+    "no inputs": (lambda: Linear(0, 3), ValueError, "in_features must be at least 1"),
+    "p": (lambda: Dropout("0.5"), TypeError, "p must be a number"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    call, error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_inference_of_two_inputs():
+    np.testing.assert_array_equal(Add().infer(X, X), 2 * X)
+
+
+def test_dropout_drops_a_share_of_p():
+    y = Dropout(0.2, rng=1).forward(np.ones((200, 500)))
+    assert abs((y == 0).mean() - 0.2) < 0.01
 
 
 def test_layers_take_their_ops_from_the_namespace():

@@ -44,4 +44,5 @@ def test_a_training_run_equals_pytorchs(name):
     for key, e in expected.items():
         assert got[key][-1] == e[-1]  # the size
         errors[key] = np.abs(got[key] - e).max() / e[0]  # relative to the largest value of the tensor
-    assert max(errors.values()) <= 1e-7, sorted(errors.items(), key=lambda item: -item[1])[:5]
+    wrong = {key: error for key, error in errors.items() if not error <= 1e-7}  # NaN is wrong, too
+    assert not wrong, wrong
