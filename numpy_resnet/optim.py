@@ -111,13 +111,13 @@ def one_cycle(lr, *, steps, rise=0.3, warmup=0):
 
     Both ways along half a cosine, as PyTorch's OneCycleLR.
     """
-    last, rise = _steps("steps", steps, least=2) - 1, _number("rise", rise, below=1)
+    last, rise = _steps("steps", steps, least=1) - 1, _number("rise", rise, below=1)
     peak = max(rise * steps - 1, 0)  # the step at which the rate is lr
 
     def schedule(step):
         if step < peak:
             return _between(lr / 25, lr, step / peak)
-        return _between(lr, lr / 250_000, min((step - peak) / (last - peak), 1))
+        return _between(lr, lr / 250_000, min((step - peak) / ((last - peak) or 1), 1))
 
     return _warmed_up(schedule, lr, warmup)
 

@@ -66,6 +66,10 @@ def test_after_the_last_step_the_rate_stays_low(name):
     assert 0 <= schedule(50) == schedule(20) <= 0.3 / 250_000 * (1 + 1e-12)
 
 
+def test_one_step_alone_is_at_the_full_rate():
+    assert optim.one_cycle(0.3, steps=1)(0) == optim.cosine(0.3, steps=1)(0) == 0.3
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("title", OPTIMIZERS)
 def test_parameters_move_in_place_and_gradients_stay(title, dtype):
@@ -101,7 +105,6 @@ REFUSED = {
     "warmup negative": (lambda: optim.constant(0.1, warmup=-1), ValueError, "warmup must be at least 0; got -1"),
     "warmup fraction": (lambda: optim.cosine(0.1, steps=9, warmup=0.5), TypeError, "warmup must be whole steps"),
     "no steps": (lambda: optim.cosine(0.1, steps=0), ValueError, "steps must be at least 1"),
-    "one step": (lambda: optim.one_cycle(0.1, steps=1), ValueError, "steps must be at least 2"),
     "rise": (lambda: optim.one_cycle(0.1, steps=9, rise=1.0), ValueError, r"rise must be in \[0, 1\)"),
     "milestones": (lambda: optim.multistep(0.1, milestones=[9, 4]), ValueError, r"rising order; got \[9, 4\]"),
     "factor": (lambda: optim.multistep(0.1, milestones=[9], factor=-1), ValueError, "factor must be in"),

@@ -42,9 +42,17 @@ def load_arrays(path):
 
 def load_metadata(path):
     """The metadata of a checkpoint, {} if it has none.   Raises as load_arrays does."""
-    note = _read(path).get(METADATA)
-    if note is None:
-        return {}
+    return load_both(path)[1]
+
+
+def load_both(path):
+    """The arrays and the metadata, of one moment: the file is read once.   Raises as load_arrays does."""
+    arrays = _read(path)
+    note = arrays.pop(METADATA, None)
+    return arrays, {} if note is None else _decode(path, note)
+
+
+def _decode(path, note):
     try:
         metadata = json.loads(note.tobytes())
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numpy_resnet.checkpoint.arrays import CheckpointError, load_arrays, load_metadata, save_arrays
+from numpy_resnet.checkpoint.arrays import CheckpointError, load_both, save_arrays
 from numpy_resnet.models import MODELS
 
 
@@ -18,7 +18,7 @@ def load_model(path):
 
     Raises CheckpointError for a file that does not say which model it holds, or whose arrays do not fit it.
     """
-    metadata = load_metadata(path)
+    arrays, metadata = load_both(path)
     name = metadata.get("model")
     if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(
@@ -26,7 +26,8 @@ def load_model(path):
         )
     try:
         model = MODELS[name](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
-        model.load_state_dict(load_arrays(path))
+        model.load_state_dict(arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the file does not fit {name}: {error}") from error
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(f"{path}: the file does not fit {name}: {why}") from error
     return model.eval(), metadata

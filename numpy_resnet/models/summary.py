@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numpy_resnet.layers import GlobalAvgPool2d, Sequential, trace
+from numpy_resnet.layers import GlobalAvgPool2d, Sequential, ZeroPadChannels, trace
 from numpy_resnet.models.blocks import PlainBlock
 
 
@@ -45,7 +45,9 @@ def _describe(layer):
 def _block_name(block):
     if isinstance(block, PlainBlock):
         return "plain block"
-    return "convolution block" if block.downsample.children() or block.downsample.params else "identity block"
+    if isinstance(block.downsample, ZeroPadChannels):
+        return "zero-padded block"
+    return "convolution block" if block.downsample.children() else "identity block"
 
 
 def _times(shape):

@@ -145,6 +145,43 @@ def test_summary_shows_every_stage():
         models.resnet18().summary((224, 224))
 
 
+def maps_of(model, x):
+    """The heights of the maps that leave the stem and each stage."""
+    traced = {record.name: record.output for record in trace(model, x)}
+    last = {}
+    for name, y in traced.items():
+        if y.ndim == 4:
+            last["stem" if not name.startswith("layer") else name.split(".")[0]] = y.shape
+    return [shape[2] for shape in last.values()]
+
+
+def test_stages_halve_the_map_with_and_without_shortcuts():
+    x = np.zeros((1, 3, 64, 64), np.float32)
+    assert maps_of(models.plain18(), x) == maps_of(models.resnet18(), x) == [16, 16, 8, 4, 2]
+    x = x[:, :, :16, :16]
+    assert maps_of(models.plain18(stem="cifar"), x) == maps_of(models.resnet18(stem="cifar"), x) == [16, 16, 8, 4, 2]
+    assert maps_of(models.cifar_plain20(), x) == maps_of(models.cifar_resnet20(), x) == [16, 16, 8, 4]
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_a_plain_cifar_net_has_the_layers_of_its_residual_twin(depth):
+    """Option-A shortcuts have no parameters: without them every key and shape stays, ReLUs too."""
+    plain, residual = (getattr(models, f"cifar_{kind}{depth}")() for kind in ("plain", "resnet"))
+    shapes = [{key: array.shape for key, array in model.state_dict().items()} for model in (plain, residual)]
+    assert shapes[0] == shapes[1]
+    assert sum(len(shape) > 1 for shape in shapes[0].values()) == depth
+    relus = [sum(type(layer).__name__ == "ReLU" for _, layer in model.named_layers()) for model in (plain, residual)]
+    assert relus == [depth - 1] * 2
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_a_plain_net_has_the_layers_of_its_residual_twin_but_the_projections(depth):
+    plain, residual = (getattr(models, f"{kind}{depth}")() for kind in ("plain", "resnet"))
+    kept = [key for key in residual.state_dict() if "downsample" not in key]
+    assert list(plain.state_dict()) == kept
+    assert sum(type(layer).__name__ == "ReLU" for _, layer in plain.named_layers()) == depth - 1
+
+
 def test_the_two_blocks_by_their_names():
     x = RNG.standard_normal((2, 6, 8, 8)).astype(np.float32)
     for block, factor in ((models.BasicBlock, 1), (models.Bottleneck, 4)):
