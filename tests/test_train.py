@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from numpy_resnet import data, models, ops, optim, train
+from numpy_resnet import data, models, ops, optim, plots, train
 
 RNG = np.random.default_rng(8)
 CLASSES = ("left", "right", "both")
@@ -45,6 +45,22 @@ def test_the_history_says_what_happened(dataset):
     test = train.evaluate(model, dataset.x_test, dataset.y_test)
     assert history[-1]["test_loss"] == pytest.approx(test.loss, rel=1e-6)
     assert history[-1]["test_accuracy"] == test.accuracy
+
+
+def test_the_rate_follows_the_schedule_and_the_mode_is_training(dataset):
+    """Twenty-one images in batches of 8 are three steps an epoch; a loaded model comes in evaluation mode."""
+    rates, modes = [], []
+
+    class Recorder(optim.SGD):
+        def step(self):
+            rates.append(self.lr)
+            modes.append(self.model.bn1.training)
+
+    model, _ = build()
+    schedule = optim.cosine(0.3, steps=6)
+    train.fit(model.eval(), dataset, Recorder(model, 1.0), schedule, epochs=2, batch_size=8)
+    assert rates == [schedule(step) for step in range(6)]
+    assert all(modes)
 
 
 def test_training_takes_the_step_that_the_gradient_says(dataset):
@@ -132,7 +148,15 @@ def test_prediction_leaves_mode_and_statistics_alone(dataset):
         np.testing.assert_array_equal(array, before[key])
 
 
-def test_the_folder_of_a_run(dataset, tmp_path):
+def recorded(called, name, function):
+    def record(*arguments, **options):
+        called[name] = arguments, options
+        return function(*arguments, **options)
+
+    return record
+
+
+def test_the_folder_of_a_run(dataset, tmp_path, monkeypatch):
     model, optimizer = build(lr=0.1)
     history = train.fit(model, dataset, optimizer, optim.constant(0.1), epochs=2)
     train.save_history(tmp_path / "history.csv", history)
@@ -144,6 +168,9 @@ def test_the_folder_of_a_run(dataset, tmp_path):
     train.save_config(tmp_path / "config.json", {"lr": 0.1, "classes": ["ä"]})
     assert json.loads((tmp_path / "config.json").read_text()) == {"lr": 0.1, "classes": ["ä"]}
     result = train.evaluate(model, dataset.x_test, dataset.y_test)
+    called = {}
+    for name in ("predictions", "confusion_matrix"):
+        monkeypatch.setattr(train.plots, name, recorded(called, name, getattr(plots, name)))
     pictures = train.save_pictures(tmp_path, history, model, dataset.x_test, dataset.y_test, result, CLASSES)
     assert [path.name for path in pictures] == [
         "learning_curves.png",
@@ -152,3 +179,9 @@ def test_the_folder_of_a_run(dataset, tmp_path):
         "filters.png",
     ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    np.testing.assert_array_equal(called["confusion_matrix"][0][0], result.confusion)
+    (_, labels, predicted, _, _), options = called["predictions"]
+    right = labels == predicted
+    assert 0 < right.sum() < 9
+    assert list(right) == sorted(right)  # the wrong ones come first
+    assert options["title"] == f"{(~right).sum()} of 9 wrong; here {(~right).sum()} wrong, {right.sum()} right"

@@ -1,6 +1,7 @@
 """The command line: `numpy-resnet COMMAND ...`, or `python -m numpy_resnet COMMAND ...`."""
 
 import argparse
+import os
 import sys
 
 from numpy_resnet import __version__
@@ -40,7 +41,15 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     on_first_compilation(lambda: print("compiling kernels, once (the next run finds them) ...", file=sys.stderr))
     try:
-        return args.command(args) or 0
+        code = args.command(args) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `numpy-resnet summary | head -1`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError as error:
+        print(f"numpy-resnet: too large for this machine's memory: {error}", file=sys.stderr)
+        return 2
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print("numpy-resnet: " + " ".join(str(error).split()), file=sys.stderr)
         return 2

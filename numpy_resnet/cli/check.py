@@ -3,7 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
-from numpy_resnet import gradcheck, models
+from numpy_resnet import gradcheck, models, ops
 from numpy_resnet.cli.train import at_least
 
 
@@ -31,7 +31,7 @@ def add_commands(commands):
 
 def run_gradcheck(args):
     cases = {case[0]: case for case in gradcheck.op_cases(args.seed)}
-    known = [*dict.fromkeys(_op(name) for name in cases), "resnet18"]
+    known = [*dict.fromkeys(op for name in cases for op in _ops_of(name)), "resnet18"]
     if unknown := set(args.ops) - set(known):
         raise ValueError(f"there is no check called {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     wanted = set(args.ops or known)
@@ -39,7 +39,7 @@ def run_gradcheck(args):
     print(f"{'op':<32}  verdict  max error  tolerance")
     reports = []
     for name, f, f_backward, arrays in cases.values():
-        if _op(name) in wanted:
+        if wanted & set(_ops_of(name)):
             reports.append(gradcheck.check_gradients(f, f_backward, *arrays, seed=args.seed))
             _print_verdict(name, reports[-1], args.verbose)
     if "resnet18" in wanted:
@@ -50,9 +50,9 @@ def run_gradcheck(args):
     return 1 if wrong else 0
 
 
-def _op(name):
-    """The op of a case: conv2d for "conv2d 3x3, stride 2"."""
-    return name.split()[0].rstrip(",")
+def _ops_of(name):
+    """The ops of a case: conv2d for "conv2d 3x3, stride 2"."""
+    return [word for word in name.replace(",", "").split() if word in ops.__all__]
 
 
 def _check_resnet18(seed):

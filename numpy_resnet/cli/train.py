@@ -77,35 +77,29 @@ def run(args):
     raw = data.load(args.data)
     mean, std = data.normalization(raw.x_train)
     dataset = raw._replace(x_train=data.normalize(raw.x_train, mean, std), x_test=data.normalize(raw.x_test, mean, std))
+    H, W = raw.x_train.shape[2:]
+    if args.shift >= min(H, W):
+        raise ValueError(f"--shift must be less than the {min(H, W)} pixels of an image; got {args.shift}")
+    augment = partial(data.random_shift, pixels=args.shift, fill=-mean / std) if args.shift else None
     model = _build_model(args, raw)
     optimizer, schedule = _build_optimizer(args, model, len(raw.x_train))
-    augment = partial(data.random_shift, pixels=args.shift, fill=-mean / std) if args.shift else None
 
-    parameters = sum(param.size for _, param, _ in model.named_parameters())
-    size = "x".join(str(s) for s in raw.x_train.shape[2:])
-    print(f"{model.name}, {parameters:,} parameters")
+    print(f"{model.name}, {sum(param.size for _, param, _ in model.named_parameters()):,} parameters")
     print(
         f"{raw.name}, {len(raw.classes)} classes: {len(raw.x_train):,} training and "
-        f"{len(raw.x_test):,} test images of {size}"
+        f"{len(raw.x_test):,} test images of {H}x{W}"
     )
     out.mkdir(parents=True, exist_ok=True)
     train.save_config(out / "config.json", _config(args))
-    about = {"data": raw.name, "classes": list(raw.classes), "mean": mean.tolist(), "std": std.tolist(),
-             "image_size": list(raw.x_train.shape[2:])}  # fmt: skip
+    about = {"data": raw.name, "classes": list(raw.classes), "image_size": [H, W]}
+    about |= {"mean": mean.tolist(), "std": std.tolist()}
 
     def after_epoch(history):
         _print_epoch(history)
-        train.save_history(out / "history.csv", history)
-        row = {**about, "epoch": history[-1]["epoch"], "test_accuracy": history[-1]["test_accuracy"]}
-        checkpoint.save_model(out / "last.npz", model, row)
-        if history[-1]["test_accuracy"] >= max(h["test_accuracy"] for h in history):
-            checkpoint.save_model(out / "best.npz", model, row)
+        _save_epoch(out, model, history, about)
 
-    start = time.perf_counter()
-    history = train.fit(
-        model, dataset, optimizer, schedule,
-        epochs=args.epochs, batch_size=args.batch_size, seed=args.seed, augment=augment, after_epoch=after_epoch,
-    )  # fmt: skip
+    start, options = time.perf_counter(), {"epochs": args.epochs, "batch_size": args.batch_size, "seed": args.seed}
+    history = train.fit(model, dataset, optimizer, schedule, **options, augment=augment, after_epoch=after_epoch)
     seconds = time.perf_counter() - start
     evaluation = train.evaluate(model, dataset.x_test, dataset.y_test)
     pictures = train.save_pictures(out, history, model, raw.x_test, raw.y_test, evaluation, raw.classes)
@@ -113,6 +107,15 @@ def run(args):
     print(f"\ntest accuracy {evaluation.accuracy:.2%} ({wrong} of {len(raw.x_test):,} wrong) after {seconds:.0f} s")
     print(f"pictures:  {', '.join(path.name for path in pictures)}")
     print(f"all in     {out}")
+
+
+def _save_epoch(out, model, history, about):
+    """history.csv and last.npz; best.npz too, if no epoch before did better on the test images."""
+    train.save_history(out / "history.csv", history)
+    epoch = {key: history[-1][key] for key in ("epoch", "test_accuracy")}
+    checkpoint.save_model(out / "last.npz", model, {**about, **epoch})
+    if epoch["test_accuracy"] >= max(row["test_accuracy"] for row in history):
+        checkpoint.save_model(out / "best.npz", model, {**about, **epoch})
 
 
 def _new_folder(out, name):
@@ -129,9 +132,16 @@ def _new_folder(out, name):
 
 def _build_model(args, dataset):
     C, H, W = dataset.x_train.shape[1:]
-    stem = args.stem or ("cifar" if min(H, W) < 64 else "imagenet")
-    options = {} if args.model.startswith("cifar_") else {"stem": stem}
+    small = None if args.model.startswith("cifar_") else "cifar" if min(H, W) < 64 else "imagenet"
+    options = stem_option(args.model, args.stem or small)
     return MODELS[args.model](len(dataset.classes), in_channels=C, dropout=args.dropout, seed=args.seed, **options)
+
+
+def stem_option(model, stem):
+    """{"stem": stem} for a network that has the choice, {} where it is left open."""
+    if stem and model.startswith("cifar_"):
+        raise ValueError("--stem is for the ImageNet networks; the CIFAR nets have one stem")
+    return {"stem": stem} if stem else {}
 
 
 def _build_optimizer(args, model, images):

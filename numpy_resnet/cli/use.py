@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from numpy_resnet import checkpoint, data, train
-from numpy_resnet.cli.train import at_least
+from numpy_resnet.cli.train import at_least, stem_option
 from numpy_resnet.models import MODELS
 
 
@@ -16,7 +16,12 @@ def add_commands(commands):
     parser.set_defaults(command=evaluate)
     _add_run(parser)
 
-    parser = commands.add_parser("predict", help="class and probability of images")
+    parser = commands.add_parser(
+        "predict",
+        help="class and probability of images",
+        description="The three likeliest classes of each image. Images should look like those of the training: "
+        "the digits are light ink on a dark ground, and fill the image.",
+    )
     parser.set_defaults(command=predict)
     _add_run(parser)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="PNG, JPEG ...; resized to fit")
@@ -43,10 +48,31 @@ def _add_run(parser):
 def _load(args):
     path = args.run / f"{args.which}.npz" if args.run.is_dir() else args.run
     if not path.exists():
-        raise ValueError(f"{path} does not exist: name a folder that `numpy-resnet train` wrote, or a weights file")
+        raise ValueError(
+            f"{path} does not exist: name a folder that `numpy-resnet train` wrote, or a weights file of it"
+        )
     model, about = checkpoint.load_model(path)
-    mean, std = (np.array(about[key], np.float32) for key in ("mean", "std"))
-    return model, about, mean, std
+    if not _describes_a_run(about, model.options["in_channels"], model.options["num_classes"]):
+        raise checkpoint.CheckpointError(
+            f"{path}: expected weights that `numpy-resnet train` wrote, which tell data, epoch, classes, mean, std "
+            "and image_size"
+        )
+    return model, about, *(np.array(about[key], np.float32) for key in ("mean", "std"))
+
+
+def _describes_a_run(about, channels, classes):
+    def is_list(key, length, kinds):
+        values = about.get(key)
+        return isinstance(values, list) and len(values) == length and all(type(value) in kinds for value in values)
+
+    return (
+        isinstance(about.get("data"), str)
+        and isinstance(about.get("epoch"), int)
+        and is_list("classes", classes, (str,))
+        and is_list("mean", channels, (int, float))
+        and is_list("std", channels, (int, float))
+        and is_list("image_size", 2, (int,))
+    )
 
 
 def evaluate(args):
@@ -75,9 +101,18 @@ def _read_image(path, channels, size):
     """An image file as (C, H, W) float32 in [0, 1], resized to (H, W)."""
     try:
         with Image.open(path) as image:
-            image = image.convert("L" if channels == 1 else "RGB").resize(size[::-1], Image.Resampling.BILINEAR)
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image that can be read: use PNG or JPEG") from None
+            image.load()
+    except FileNotFoundError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large: {error}") from None
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's parsers each have their own way to fail
+        raise ValueError(f"{path} is not an image that can be read, use PNG or JPEG: {error}") from None
+    if image.mode.startswith("I;16"):  # 16 bits: convert("L") would clip them
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"{path} has 32 bits for each pixel and no known scale: save it with 8 or 16")
+    image = image.convert("L" if channels == 1 else "RGB").resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.float32).reshape(*size, channels) / 255
     return pixels.transpose(2, 0, 1)
 
@@ -85,16 +120,12 @@ def _read_image(path, channels, size):
 def summary(args):
     cifar = args.model.startswith("cifar_")
     shape = _parse_shape(args.input) if args.input else (3, 32, 32) if cifar else (3, 224, 224)
-    options = {"in_channels": shape[0]}
-    if args.stem:
-        if cifar:
-            raise ValueError("--stem is for the ImageNet networks; the CIFAR nets have one stem")
-        options["stem"] = args.stem
+    options = {"in_channels": shape[0], **stem_option(args.model, args.stem)}
     print(MODELS[args.model](args.classes or (10 if cifar else 1000), **options).summary(shape))
 
 
 def _parse_shape(text):
     parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
         raise ValueError(f"--input must be channels x height x width, such as 3x224x224; got {text!r}")
     return tuple(int(part) for part in parts)
