@@ -27,7 +27,7 @@ except ImportError:
     torch = None
 
 RNG = np.random.default_rng(0)
-SPIN = 0.1  # seconds; longer than idle threads of OpenBLAS, Numba's OpenMP and PyTorch's wait for work
+SPIN = 0.3  # seconds; longer than idle threads of OpenBLAS, OpenMP and PyTorch wait for work
 
 
 def array(*shape):
@@ -166,6 +166,13 @@ def compare(contenders, rounds):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def environment():
+    """What ran, on what."""
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
+    versions += f", PyTorch {torch.__version__}" if torch else ""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {numba.get_num_threads()} threads each; {versions}"
+
+
 def print_row(what, medians):
     ours, *theirs = medians.values()
     cells = "".join(f"{t * 1e3:>12.2f}{ours / t:>8.2f}" for t in theirs)
@@ -175,20 +182,17 @@ def print_row(what, medians):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="images at once (default: 16)")
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timed rounds (default: 9)")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="timed rounds (default: 7)")
     parser.add_argument("--step", action="store_true", help="the training step alone")
     args = parser.parse_args()
 
     formats = {}
-    threads = numba.get_num_threads()
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
     if torch is None:
         print("PyTorch is not installed: there is nothing to compare with")
     else:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(numba.get_num_threads())
         formats = {"PyTorch NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
-        versions += f", PyTorch {torch.__version__}"
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {threads} threads each; {versions}")
+    print(environment())
     print(f"milliseconds, forward and backward, float32, batch {args.batch}; ratio = ours / theirs\n")
     print(f"{'':<38}{'numpy_resnet':>12}" + "".join(f"{name:>12}{'ratio':>8}" for name in formats))
 

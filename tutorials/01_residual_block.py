@@ -3,7 +3,7 @@
 #
 # **Question:** two 3x3 convolutions in a row can be trained. Thirty cannot, not well. What does a shortcut change?
 #
-# We walk an image's features, 56x56x64, through the third stage of ResNet-18 (the article's Conv3_x): a *convolution
+# We walk an image's features, 56x56x64, through the stage that He et al. call conv3_x (`layer2` here): a *convolution
 # block*, which halves the map and doubles the channels, then an *identity block*, which keeps both. Then we walk all
 # the way back. Every function here is the package's own: step into it.
 
@@ -63,7 +63,7 @@ show("identity block", z, f"shortcut: {identity.downsample}")
 # %% [markdown]
 # ## Backward is forward, read upside down
 #
-# Any gradient may come from above. A random one hides nothing; one of ones would (chapter 8).
+# Any gradient may come from above. A random one hides nothing; one of ones would: it makes the dx of batch norm zero.
 
 # %%
 dz = rng.standard_normal(z.shape, dtype=np.float32)
@@ -162,8 +162,8 @@ for name, stack in (("with shortcuts", residual), ("without", plain)):
 
 # %% [markdown]
 # Under batch norm the gradient of a plain stack does not vanish: it explodes, by a factor with every block. With
-# shortcuts a part of it comes through unchanged, and the growth is tame. Either way the bottom of a deep plain stack
-# gets a gradient whose size says more about depth than about the loss.
+# shortcuts a part of it comes through unchanged, and the growth is tame. So at the bottom of a deep plain stack the
+# size of the gradient says more about depth than about the loss.
 #
 # **Predict, then run:**
 #
