@@ -209,7 +209,7 @@ def test_either_weights_of_a_run(trained, capsys, tmp_path):
 
 
 def test_images_of_many_kinds(tmp_path):
-    """Height and width are told apart, 16 bits are scaled, and grey becomes colour where the network wants it."""
+    """Height and width are told apart, a turned camera is turned back, 16 bits are scaled."""
     half = np.zeros((8, 40, 3), np.uint8)  # (H, W, 3): black on the left, yellow on the right
     half[:, 20:] = (255, 255, 0)
     Image.fromarray(half).save(tmp_path / "a.png")
@@ -218,6 +218,10 @@ def test_images_of_many_kinds(tmp_path):
     np.testing.assert_array_equal(x[:, :, :4], 0)
     np.testing.assert_array_equal(x[:2, :, 6:], 1)
     np.testing.assert_array_equal(x[2], 0)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # orientation: the camera was upside down
+    Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(use._read_image(tmp_path / "turned.png", 3, [4, 10]), x[:, ::-1, ::-1])
     Image.fromarray(np.full((8, 8), 32896, np.uint16)).save(tmp_path / "b.png")
     np.testing.assert_allclose(use._read_image(tmp_path / "b.png", 3, [8, 8]), 128 / 255, rtol=1e-6)
 
