@@ -141,7 +141,12 @@ def test_pickled_content_is_refused_and_not_executed(tmp_path):
 
 @pytest.mark.parametrize(
     ("note", "message"),
-    [(b"{", "expected JSON"), (b"\xff", "expected JSON"), (b"[1]", "expected a dict.*got list")],
+    [
+        (b"{", "expected JSON"),
+        (b"[" * 100_000, "expected JSON"),
+        (b"\xff", "expected JSON"),
+        (b"[1]", "expected a dict.*got list"),
+    ],
 )
 def test_metadata_of_another_hand_is_a_checkpoint_error(tmp_path, note, message):
     files.write_npz(tmp_path / "a.npz", {"__metadata__": np.frombuffer(note, np.uint8), "x": np.zeros(1)})
@@ -162,7 +167,7 @@ def test_checkpoint_errors_are_value_errors():
 MODELS = {
     "cifar_resnet20": lambda: models.cifar_resnet20(7, in_channels=2, dropout=0.25, seed=3),
     "plain18": lambda: models.plain18(3, in_channels=1, stem="cifar", dtype=np.float64),
-    "resnet18": lambda: models.resnet18(2),
+    "resnet18": lambda: models.resnet18(np.int64(2), dropout=np.float32(0.5)),
 }
 
 
@@ -190,7 +195,7 @@ def test_arrays_that_do_not_fit_the_model_are_a_checkpoint_error(tmp_path):
         save_arrays(tmp_path / "c.npz", arrays, broken)
         with pytest.raises(CheckpointError, match=r"c\.npz: expected a model file"):
             load_model(tmp_path / "c.npz")
-    for options in ({"depth": 3}, {"num_classes": "many"}, None):
+    for options in ({"depth": 3}, {"num_classes": "many"}, {"num_classes": 2_000_000_000_000}, None):
         save_arrays(tmp_path / "d.npz", arrays, {**metadata, "options": options})
         with pytest.raises(CheckpointError, match=r"d\.npz: the file does not fit"):
             load_model(tmp_path / "d.npz")

@@ -161,7 +161,7 @@ REFUSED = {
     "cifar stem, train": (["train", "--model", "cifar_plain20", "--stem", "cifar"], "--stem is for the ImageNet"),
     "shift too far": (["train", "--shift", "8"], "--shift must be less than the 8 pixels of an image; got 8"),
     "superscript": (["summary", "--input", "³x8x8"], "--input must be channels x height x width"),
-    "too many classes": (["summary", "--classes", "99999999999"], "too large for this machine's memory"),
+    "too many classes": (["summary", "--classes", "2000000000"], "too large for this machine's memory"),
     "too large an image": (["summary", "--input", "3x1000000x1000000"], "too large for this machine's memory"),
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ def load_both(path):
 def _decode(path, note):
     try:
         metadata = json.loads(note.tobytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for a thousand brackets
         raise CheckpointError(f"{path}: expected JSON under {METADATA}; {error}") from error
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path}: expected a dict under {METADATA}; got {type(metadata).__name__}")

@@ -27,7 +27,7 @@ def load_model(path):
     try:
         model = MODELS[name](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
         model.load_state_dict(arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, MemoryError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else error
         raise CheckpointError(f"{path}: the file does not fit {name}: {why}") from error
     return model.eval(), metadata

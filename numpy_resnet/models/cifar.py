@@ -31,9 +31,8 @@ class CifarResNet(Composite):
         ops=numpy_resnet_ops,
     ):
         super().__init__(ops)
-        check_options(num_classes, in_channels, dtype)
         self.name = name
-        self.options = {"num_classes": num_classes, "in_channels": in_channels, "dropout": dropout}
+        self.options = check_options(num_classes, in_channels, dropout, dtype)
         rng = np.random.default_rng(seed)
         new = {"rng": rng, "dtype": dtype, "ops": ops}
         self.conv1 = Conv2d(in_channels, 16, 3, 1, 1, bias=False, **new)

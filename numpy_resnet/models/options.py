@@ -7,13 +7,21 @@ from numpy_resnet.ops import _checks
 STEMS = ("imagenet", "cifar")
 
 
-def check_options(num_classes, in_channels, dtype, stem="imagenet"):
-    """Raise ValueError or TypeError for what no model can be built from."""
-    _checks.integer("num_classes", num_classes, 1)
-    _checks.integer("in_channels", in_channels, 1)
+def check_options(num_classes, in_channels, dropout, dtype):
+    """The options as plain numbers.   Raises ValueError or TypeError for what no model can be built from."""
     _checks.float_type(dtype)
+    return {
+        "num_classes": _checks.integer("num_classes", num_classes, 1),
+        "in_channels": _checks.integer("in_channels", in_channels, 1),
+        "dropout": _checks.number("dropout", dropout, 0, 1),
+    }
+
+
+def check_stem(stem):
+    """The stem.   Raises ValueError for one that is not known."""
     if stem not in STEMS:
         raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}")
+    return stem
 
 
 def takes_options_of(model_class):

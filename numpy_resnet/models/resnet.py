@@ -17,7 +17,7 @@ from numpy_resnet.layers import (
     Sequential,
 )
 from numpy_resnet.models.blocks import Bottleneck, PlainBlock, residual_block, stage
-from numpy_resnet.models.options import check_options, takes_options_of
+from numpy_resnet.models.options import check_options, check_stem, takes_options_of
 from numpy_resnet.models.summary import summarize
 
 
@@ -45,9 +45,8 @@ class ResNet(Composite):
         ops=numpy_resnet_ops,
     ):
         super().__init__(ops)
-        check_options(num_classes, in_channels, dtype, stem)
         self.name = name
-        self.options = {"num_classes": num_classes, "in_channels": in_channels, "stem": stem, "dropout": dropout}
+        self.options = {**check_options(num_classes, in_channels, dropout, dtype), "stem": check_stem(stem)}
         rng = np.random.default_rng(seed)
         new = {"rng": rng, "dtype": dtype, "ops": ops}
         wide = {"expansion": expansion, **new}

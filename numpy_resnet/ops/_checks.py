@@ -8,13 +8,13 @@ FLOATS = (np.float32, np.float64)
 _AXES = {1: "a vector", 2: "(N, C)", 4: "(N, C, H, W)"}
 
 
-def arrays(**named):
-    """All float32 or all float64 arrays (None is allowed: an argument that was left out)."""
-    present = {name: array for name, array in named.items() if array is not None}
+def arrays(optional=(), **named):
+    """All float32 or all float64 arrays; of those named in `optional`, None says that it was left out."""
+    present = {name: array for name, array in named.items() if array is not None or name not in optional}
     for name, array in present.items():
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray | np.matrix):
             came = type(array).__name__
-            raise TypeError(f"{name} must be a NumPy array; got {came}: convert it with np.asarray(..., np.float32)")
+            raise TypeError(f"{name} must be a NumPy array; got {came}: convert it with np.array(..., np.float32)")
         if array.dtype not in FLOATS:
             raise TypeError(
                 f"{name} must be float32 or float64; got {array.dtype}: convert it with .astype(np.float32)"
@@ -61,8 +61,10 @@ def integer(name, value, least):
         number = None
     if number is None or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer; got {value!r}")
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}; got {value!r}")
+    if not least <= number < 2**31:
+        raise ValueError(
+            f"{name} must be {f'at least {least}' if number < least else 'less than 2**31'}; got {value!r}"
+        )
     return number
 
 

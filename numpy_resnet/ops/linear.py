@@ -19,7 +19,7 @@ def linear(x, weight, bias=None):
 
     Raises ValueError where the shapes do not agree.
     """
-    _checks.arrays(x=x, weight=weight, bias=bias)
+    _checks.arrays(("bias",), x=x, weight=weight, bias=bias)
     _checks.rank("x", x, 2)
     _checks.rank("weight", weight, 2)
     _checks.shape("weight", weight, (len(weight), x.shape[1]), "(OUT, IN), with IN that of x")

@@ -231,7 +231,7 @@ def test_options():
         ({"in_channels": -1}, ValueError, "in_channels must be at least 1"),
         ({"stem": "mnist"}, ValueError, "stem must be one of imagenet, cifar"),
         ({"dtype": np.int32}, TypeError, "dtype must be np.float32"),
-        ({"dropout": 1.0}, ValueError, "p must be in"),
+        ({"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\)"),
         ({"classes": 3}, TypeError, "classes"),
     ],
 )

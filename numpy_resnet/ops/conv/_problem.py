@@ -18,7 +18,7 @@ class Conv2dCache(NamedTuple):
 
 def check(x, weight, bias, stride, padding):
     """The cache of these arguments, once they are known to fit each other."""
-    _checks.arrays(x=x, weight=weight, bias=bias)
+    _checks.arrays(("bias",), x=x, weight=weight, bias=bias)
     _checks.rank("x", x, 4)
     _checks.rank("weight", weight, 4)
     OC, C = weight.shape[:2]
