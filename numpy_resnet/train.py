@@ -56,7 +56,7 @@ def fit(model, dataset, optimizer, schedule, *, epochs, batch_size=64, seed=0, a
                 )
             losses, right, step = losses + loss * len(x), right + (logits.argmax(axis=1) == labels).sum(), step + 1
             bar.update(len(x))
-            bar.set_postfix(loss=f"{loss:.3f}")
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         bar.close()
         seconds, images = time.perf_counter() - start, len(dataset.x_train)
         test = evaluate(model, dataset.x_test, dataset.y_test)

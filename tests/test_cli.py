@@ -218,6 +218,10 @@ def test_images_of_many_kinds(tmp_path):
     np.testing.assert_array_equal(x[:, :, :4], 0)
     np.testing.assert_array_equal(x[:2, :, 6:], 1)
     np.testing.assert_array_equal(x[2], 0)
+    ink = Image.new("RGBA", (10, 4), (255, 255, 255, 0))  # white ink on nothing is white on black
+    ink.paste((255, 255, 255, 255), (0, 0, 5, 4))
+    ink.save(tmp_path / "ink.png")
+    np.testing.assert_array_equal(use._read_image(tmp_path / "ink.png", 1, [4, 10])[0, 0], [1] * 5 + [0] * 5)
     exif = Image.Exif()
     exif[0x0112] = 3  # orientation: the camera was upside down
     Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)

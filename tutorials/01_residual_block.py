@@ -174,8 +174,8 @@ for name, stack in (("with shortcuts", residual), ("without", plain)):
 #
 # <details><summary>Answers</summary>
 #
-# 1. The branch adds nothing: y = x, and dx = dy. A block starts as the identity if it wants to: that is why depth
-#    stops hurting.
+# 1. The branch adds nothing: y = x, and dx = dy. A block can become the identity by
+#    one weight vector: another block does not have to hurt.
 # 2. Nothing but time: they are read, never written. If somebody wrote into `dy`, the other branch would see it, since
 #    both hold the same array. So no op of this package writes into an argument.
 # 3. 64 * 128 weights, and 2 * 128 for the batch norm: 8,448.

@@ -42,7 +42,8 @@ def main(argv=None):
     on_first_compilation(lambda: print("compiling kernels, once (the next run finds them) ...", file=sys.stderr))
     try:
         code = args.command(args) or 0
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # `numpy-resnet summary | head -1`: who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -112,11 +112,10 @@ def _read_image(path, channels, size):
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"{path} has 32 bits for each pixel and no known scale: save it with 8 or 16")
-    image = (
-        ImageOps.exif_transpose(image)
-        .convert("L" if channels == 1 else "RGB")
-        .resize(size[::-1], Image.Resampling.BILINEAR)
-    )
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+    image = image.convert("L" if channels == 1 else "RGB").resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.float32).reshape(*size, channels) / 255
     return pixels.transpose(2, 0, 1)
 

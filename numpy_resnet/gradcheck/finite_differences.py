@@ -20,6 +20,8 @@ def check_gradients(f, f_backward, *arrays, seed=0, step=1e-5, tolerance=1e-5):
     All runs in float64, with dy drawn from `seed`; no array of yours is changed.
 
     numeric[i] = sum(dy * (f(x + h e_i) - f(x - h e_i))) / 2h, h = step: the error is about h**2 and 1e-16 / h.
+    Keep arrays away from kinks, by more than h: at the zero of a ReLU or a tie of max pooling a difference means
+    nothing, and a right gradient is called wrong. Nor may f compute in float32.
 
     Returns a GradientReport: print it. Raises ValueError where f is not a pure function of its arrays, where f or
     f_backward writes to one of them, and where there is nothing to check.

@@ -27,14 +27,14 @@ def check_model_gradients(model, x, *, seed=0, step=1e-7, tolerance=1e-4, progre
     try:
         y = model.forward(x)
         if not np.array_equal(model.forward(x), y, equal_nan=True):
+            model.backward(y)
             raise ValueError("the model gave two answers to the same x: use dropout=0.0 or model.eval()")
         dy = rng.standard_normal(y.shape)
         dx = model.backward(dy).copy()
         tensors = [("x", x, dx), *((key, param, grad.copy()) for key, param, grad in model.named_parameters())]
         rows = [_check_tensor(model, x, dy, rng, step, tolerance, *tensor) for tensor in progress(tensors)]
-    finally:
-        model.load_state_dict(state)
         model.backward(model.forward(x))  # so that no cache is left waiting
+    finally:
         model.load_state_dict(state)
     return GradientReport(getattr(model, "name", type(model).__name__), tuple(rows), tolerance)
 

@@ -11,7 +11,7 @@ from numba import prange
 from numpy_resnet.kernels.jit import DISABLED, jit, parallel_jit
 from numpy_resnet.kernels.memory import contiguous, empty, registers
 
-ROWS, COLUMNS = 4, 64  # of a tile; with fewer columns LLVM unrolls before it vectorises, and is 20 times slower
+ROWS, COLUMNS = 4, 64  # of a tile; with fewer columns LLVM unrolls before it vectorises, and is far slower
 DEPTH, BLOCK = 192, 256  # rows of a panel, the most rows of y that share it
 
 

@@ -1,7 +1,6 @@
 """Where arrays lie: on a cache line, or in the processor's registers.
 
-A 64-byte vector that straddles two cache lines is loaded twice. NumPy aligns to 16 bytes, and that alone costs the
-matrix product a quarter of its speed.
+A 64-byte vector that straddles two cache lines is loaded twice, and NumPy aligns to 16 bytes.
 """
 
 import math

@@ -75,7 +75,8 @@ def replaced(**functions):
     """All ops, with some of them exchanged: `resnet18(ops=replaced(relu=mine, relu_backward=my_backward))`.
 
     The functions take what the ops of those names take, of any shape, and return what they return. A forward comes
-    with its backward, which alone knows its cache; a backward may come alone.
+    with its backward, which gets its cache; a backward may come alone. The layer reads `mean` and `var` of the cache
+    of batchnorm2d.
     Raises TypeError for a name that is no op, for what is no function, and for a forward without its backward.
     """
     own = {name: getattr(sys.modules[__name__], name) for name in __all__ if name not in ("conv", "replaced")}

@@ -269,6 +269,18 @@ def test_a_network_that_is_refused_is_left_as_it_was():
         model.backward(X)
 
 
+def test_a_network_whose_backward_raises_is_left_as_it_was():
+    def broken(dy, cache):
+        raise ZeroDivisionError("a student's mistake")
+
+    model = models.cifar_resnet20(3, in_channels=1, dtype=np.float64, ops=ops.replaced(relu_backward=broken))
+    before = model.state_dict()
+    with pytest.raises(ZeroDivisionError, match="a student's mistake"):
+        check_model_gradients(model, RNG.standard_normal((2, 1, 8, 8)))
+    for key, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
 def test_a_random_or_single_precision_network_is_refused():
     x = RNG.standard_normal((2, 1, 8, 8))
     with pytest.raises(ValueError, match="gave two answers"):
