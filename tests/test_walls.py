@@ -15,15 +15,19 @@ TOWER = [  # low to high
     {"gradcheck"},
     {"layers"},
     {"models"},
-    {"optim", "plots", "data"},
+    {"optim", "plots", "metrics", "data"},
     {"checkpoint"},
-    {"train"},
+    {"train", "grad_cam"},
     {"exercises", "explore"},
     {"cli"},
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(TOWER) for room in rooms}
-ALONE = {"layout": set(), "files": set(), "reference": set(), "optim": set(), "plots": set(), "data": {"files"}}
+ALONE = {
+    **{room: set() for room in ("layout", "files", "reference", "optim", "plots", "metrics")},
+    "data": {"files"},
+    "grad_cam": {"layers", "ops"},
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
