@@ -29,14 +29,36 @@ def atomic_write(path):
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
+        _sync_folder(path.parent)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise type(error)(
+            error.errno, f"cannot write {path}: {error.strerror or error}; what was there is whole"
+        ) from error
     finally:
-        unfinished.unlink(missing_ok=True)  # nothing to do after a replace
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)  # nothing to do after a replace
+
+
+def _sync_folder(folder):
+    """The new name is on the disk, too, where folders can be asked for that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_unfinished(folder):
+    """Take away what a process that was killed had begun to write. Nobody else may be writing there."""
+    for path in Path(folder).glob(".*.unfinished"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path, text):
-    """Write a string as UTF-8, its line ends as they are."""
+    """Write a string as UTF-8, its line ends as they are, names of files that are no UTF-8 too."""
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "surrogateescape"))
 
 
 def write_npz(path, arrays):

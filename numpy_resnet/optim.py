@@ -47,6 +47,14 @@ class SGD:
                 v = self.velocity[key] = g.copy(order="K")
             weight -= self.lr * (g + self.momentum * v if self.nesterov else v)
 
+    def state_dict(self):
+        """What the next step depends on beside weights and options, copied: {"velocity.<key>": array}."""
+        return {f"velocity.{key}": v.copy() for key, v in self.velocity.items()}
+
+    def load_state_dict(self, state):
+        """Go on where state_dict was taken.   Raises ValueError for arrays that do not fit the model"""
+        self.velocity = _per_weight("velocity", state, self.model)
+
 
 class AdamW:
     """Steps of a size of their own for each weight, and a weight decay beside the gradient.   Loshchilov & Hutter 2019
@@ -84,6 +92,37 @@ class AdamW:
             if self.weight_decay and (self.decay_vectors or weight.ndim > 1):
                 weight *= 1 - lr * self.weight_decay
             weight -= (lr / correct1) * m / (np.sqrt(s) / math.sqrt(correct2) + self.eps)
+
+    def state_dict(self):
+        """What the next step depends on beside weights and options, copied: steps, {"m.<key>", "s.<key>": array}."""
+        state = {f"{name}.{key}": pair[i].copy() for key, pair in self.means.items() for i, name in enumerate("ms")}
+        return {"steps": np.array(self.steps), **state}
+
+    def load_state_dict(self, state):
+        """Go on where state_dict was taken.   Raises ValueError for arrays that do not fit the model"""
+        state = dict(state)
+        if "steps" not in state:
+            raise ValueError(f"the state of AdamW must hold steps; it holds {', '.join(state) or 'nothing'}")
+        steps, half = int(state.pop("steps")), {name: {} for name in "ms"}
+        for key, array in state.items():
+            half.get(key[:1], half["m"])[key] = array
+        m, s = (_per_weight(name, half[name], self.model) for name in "ms")
+        if m.keys() != s.keys():
+            raise ValueError(f"every weight must have m and s; {sorted(m.keys() ^ s.keys())[0]} has one of them")
+        self.steps, self.means = steps, {key: (m[key], s[key]) for key in m}
+
+
+def _per_weight(name, state, model):
+    """{key: array} of {"<name>.<key>": array}, for none of the model's parameters or for all."""
+    weights = {f"{name}.{key}": weight for key, weight, _ in model.named_parameters()}
+    if state and (odd := sorted(weights.keys() ^ state.keys())):
+        what = "is missing" if odd[0] in weights else "belongs to no parameter"
+        raise ValueError(f"the optimizer's state does not fit the model: {odd[0]} {what}")
+    for key, array in state.items():
+        if (array.shape, array.dtype) != (weights[key].shape, weights[key].dtype):
+            came, expected = (f"{a.dtype} of shape {a.shape}" for a in (array, weights[key]))
+            raise ValueError(f"the optimizer's state does not fit the model: {key} must be {expected}; got {came}")
+    return {key.removeprefix(f"{name}."): array.copy() for key, array in state.items()}
 
 
 def constant(lr, *, warmup=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden_optim import OPTIMIZERS, RATES, SCHEDULES, STEPS, gradients, weights
 
-from numpy_resnet import optim
+from numpy_resnet import models, optim
 
 GOLDEN = Path(__file__).parent / "golden" / "optim.npz"
 
@@ -116,3 +116,80 @@ def test_refused(name):
     call, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         call()
+
+
+# Going on
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: optim.SGD(model, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+        lambda model: optim.SGD(model, 0.1),
+        lambda model: optim.AdamW(model, 0.1),
+    ],
+)
+def test_an_optimizer_goes_on_from_its_state(make):
+    """Three steps, the state handed over, two more: the same bits as five steps."""
+
+    def gradients(model, step):
+        for key, _, gradient in model.named_parameters():
+            gradient[...] = np.random.default_rng([step, len(key)]).standard_normal(gradient.shape)
+
+    whole, first, second = (models.cifar_resnet20(3) for _ in range(3))
+    one, two = make(whole), make(first)
+    for step in range(5):
+        gradients(whole, step)
+        one.step()
+        if step == 3:
+            second.load_state_dict(first.state_dict())
+            state, first = two.state_dict(), second
+            two = make(second)
+            two.load_state_dict(state)
+        gradients(first, step)
+        two.step()
+    for (key, a, _), (_, b, _) in zip(whole.named_parameters(), first.named_parameters(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=key)
+    for (key, a), b in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=key)
+
+
+def test_the_state_of_an_optimizer_is_a_copy():
+    model = models.cifar_resnet20(3)
+    sgd = optim.SGD(model, 0.1, momentum=0.9)
+    assert sgd.state_dict() == {}
+    for _, _, gradient in model.named_parameters():
+        gradient[...] = 1
+    sgd.step()
+    state = sgd.state_dict()
+    again = optim.SGD(model, 0.1, momentum=0.9)
+    again.load_state_dict(state)
+    again.step()
+    sgd.step()
+    assert all((array == 1).all() for array in state.values())
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    model = models.cifar_resnet20(3)
+    sgd, adamw = optim.SGD(model, 0.1, momentum=0.9), optim.AdamW(model, 0.1)
+    sgd.step()
+    adamw.step()
+    state = sgd.state_dict()
+    cases = [
+        (sgd, {**state, "velocity.x": np.zeros(3)}, "velocity.x belongs to no parameter"),
+        (sgd, {k: v for k, v in state.items() if k != "velocity.conv1.weight"}, "velocity.conv1.weight is missing"),
+        (
+            sgd,
+            {**state, "velocity.fc.bias": np.zeros(3)},
+            "velocity.fc.bias must be float32 of .*; got float64",
+        ),
+        (adamw, state, "the state of AdamW must hold steps; it holds velocity.conv1.weight, "),
+        (adamw, {"steps": np.array(1), "m.fc.bias": np.zeros(3, np.float32)}, "m.bn1.bias is missing"),
+        (sgd, adamw.state_dict(), "m.bn1.bias belongs to no parameter"),
+    ]
+    for optimizer, wrong, message in cases:
+        with pytest.raises(ValueError, match=message):
+            optimizer.load_state_dict(wrong)
+    only_m = {key: array for key, array in adamw.state_dict().items() if not key.startswith("s.")}
+    with pytest.raises(ValueError, match=r"every weight must have m and s; bn1.bias has one of them"):
+        adamw.load_state_dict(only_m)
