@@ -1,16 +1,20 @@
 """The command line: what it prints, what it leaves behind, and how it says no."""
 
+import csv
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_folders import make_folder
 
-from numpy_resnet import checkpoint, data, gradcheck, models, ops, optim
-from numpy_resnet.cli import build_parser, check, main, train, use
+from numpy_resnet import checkpoint, data, gradcheck, models, optim, train
+from numpy_resnet.cli import check, main
+from numpy_resnet.train import recipe
 
 TINY = ["train", "--model", "cifar_resnet20", "--epochs", "1", "--batch-size", "256"]
 
@@ -35,47 +39,181 @@ def refused(capsys, *argv):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of a short training run."""
+    """The folder of a short training run on the digits."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     assert main([*TINY, "--out", str(folder), "--seed", "4"]) == 0
     return folder
 
 
-def test_training_leaves_weights_history_and_pictures(trained):
-    assert {path.name for path in trained.iterdir()} == {
-        "best.npz", "last.npz", "history.csv", "config.json",
-        "learning_curves.png", "confusion_matrix.png", "predictions.png", "filters.png",
-    }  # fmt: skip
-    config = json.loads((trained / "config.json").read_text())
-    assert (config["model"], config["epochs"], config["seed"]) == ("cifar_resnet20", 1, 4)
-    assert len((trained / "history.csv").read_text().splitlines()) == 2
-    model, about = checkpoint.load_model(trained / "last.npz")
-    assert (model.name, about["data"], about["epoch"], about["image_size"]) == ("cifar_resnet20", "digits", 1, [8, 8])
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory):
+    """A folder of images of two classes, and the folder of a run on it."""
+    folder = tmp_path_factory.mktemp("lights")
+    images, out = make_folder(folder / "images"), folder / "run"
+    assert main(["train", "--data", str(images), "--out", str(out), *TINY[1:], "--size", "12"]) == 0
+    return images, out
 
 
-def test_evaluation_of_the_run(trained, capsys):
-    code, out, _ = run(capsys, "evaluate", trained)
+# evaluate
+
+
+def test_evaluation_of_the_run(trained, capsys, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    code, out, _ = run(capsys, "evaluate", copy)
     assert code == 0
-    accuracy = checkpoint.load_model(trained / "last.npz")[1]["test_accuracy"]
-    assert f"accuracy {accuracy:.2%}" in out
-    rows = [line.split() for line in out.splitlines()[-10:]]
+    weights, digits = train.load_trained(copy), data.load("digits")
+    result = train.evaluate(weights.model, weights.loader(digits.test))
+    assert (
+        f"\naccuracy {result.accuracy:.2%} ({359 - np.trace(result.confusion)} of 359 wrong), loss {result.loss:.4f}\n"
+        in out
+    )
+    rows = [line.split() for line in out.splitlines()[4:14]]
     assert [row[0] for row in rows] == list("0123456789")
     counts = np.array([[int(cell.replace(".", "0")) for cell in row[1:11]] for row in rows])
-    assert counts.sum() == 359
-    assert np.trace(counts) / 359 == pytest.approx(accuracy)
+    np.testing.assert_array_equal(counts, result.confusion)
+    for row, recall in zip(rows, counts.diagonal() / counts.sum(axis=1), strict=True):
+        assert row[11] == f"{recall:.1%}"
+
+    files = {"confusion_matrix.png", "grad_cam.png", "metrics.json", "mistakes.png", "predictions.csv"}
+    assert {path.name for path in (copy / "test").iterdir()} == files
+    metrics = json.loads((copy / "test" / "metrics.json").read_text())
+    assert metrics["confusion"] == counts.tolist()
+    assert (metrics["accuracy"], metrics["part"], metrics["images"]) == (result.accuracy, "test", 359)
+    with open(copy / "test" / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == [str(label) for label in digits.test.labels]
+    assert [row["predicted"] for row in rows] == [str(k) for k in result.probabilities.argmax(axis=1)]
+    assert float(rows[7]["p(3)"]) == pytest.approx(result.probabilities[7, 3], rel=1e-4)
+
+
+def test_evaluating_again_makes_another_folder(trained, capsys, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    for part, folder in (("val", "val"), ("val", "val-2"), ("train", "train")):
+        code, out, _ = run(capsys, "evaluate", copy, "--part", part)
+        assert code == 0
+        assert out.endswith(f"figures, probabilities and pictures in {copy / folder}\n")
+        assert (copy / folder / "metrics.json").exists()
+
+
+def test_two_classes_are_judged_at_the_threshold(lights, capsys, tmp_path):
+    images, out = lights
+    weights = train.load_trained(shutil.copytree(out, tmp_path / "run"))
+    code, printed, _ = run(capsys, "evaluate", tmp_path / "run")
+    assert code == 0
+    result = train.evaluate(weights.model, weights.loader(data.load(images).test))
+    verdict = train.judge(result, 1, weights.threshold)
+    assert train.describe(verdict, "LIGHT") in printed
+    at = json.loads((tmp_path / "run" / "test" / "metrics.json").read_text())["at_threshold"]
+    assert (at["positive"], at["auc"], at["threshold"]) == ("LIGHT", verdict.auc, weights.threshold)
+    assert at["confusion"] == verdict.confusion.tolist()
+    assert (tmp_path / "run" / "test" / "roc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_newest_run_is_meant_and_the_data_may_have_moved(lights, capsys, tmp_path, monkeypatch):
+    images, out = lights
+    monkeypatch.chdir(tmp_path)
+    assert "there is no run in runs/ yet" in refused(capsys, "evaluate")
+    shutil.copytree(out, tmp_path / "runs" / "lights")
+    moved = shutil.copytree(images, tmp_path / "elsewhere")
+    code, printed, _ = run(capsys, "evaluate", "--data", moved)
+    assert code == 0
+    assert "24 test images of elsewhere" in printed
+    shutil.move(moved / "test" / "DARK", moved / "test" / "GREY")
+    shutil.move(moved / "train" / "DARK", moved / "train" / "GREY")
+    assert "must have the classes of" in refused(capsys, "evaluate", "--data", moved)
+
+
+def test_images_that_may_have_been_trained_on_are_no_test(lights, capsys, tmp_path):
+    """What is split off is another part when an image is added."""
+    images = shutil.copytree(lights[0] / "train", tmp_path / "images")
+    assert run(capsys, *TINY, "--data", images, "--size", "8", "--out", tmp_path / "run")[0] == 0
+    assert run(capsys, "evaluate", tmp_path / "run")[0] == 0
+    shutil.copy(data.find_files(lights[0] / "test")[0], images / "DARK" / "another.png")
+    assert "the test images must be those that were set aside" in refused(capsys, "evaluate", tmp_path / "run")
+    code, out, _ = run(capsys, "evaluate", tmp_path / "run", "--data", lights[0])
+    assert code == 0
+    assert out.startswith("note: these are not the test images that were set aside when it was trained\n")
+
+
+# predict and explain
 
 
 def test_prediction_of_a_file_is_that_of_the_array(trained, capsys, tmp_path):
     """A digit of the test part, as a PNG, gets the class and the probability that the network gives its pixels."""
-    digits = data.load("digits")
-    model, about = checkpoint.load_model(trained / "last.npz")
-    pixels = np.round(digits.x_test[0, 0] * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    x = data.normalize((pixels / np.float32(255))[None, None], about["mean"], about["std"])
-    p = ops.softmax(model.infer(x))[0][0]
-    code, out, _ = run(capsys, "predict", trained, tmp_path / "a.png")
+    digits, weights = data.load("digits"), train.load_trained(trained)
+    digits.test.read(0).save(tmp_path / "a.png")
+    p = train.evaluate(weights.model, weights.loader(digits.test)).probabilities[0]
+    first, second, third = np.argsort(p)[::-1][:3]
+    code, out, err = run(capsys, "predict", tmp_path / "a.png", "--weights", trained)
+    assert (code, err) == (0, "")
+    assert out == (f"{tmp_path / 'a.png'}: {first} {p[first]:.1%}, {second} {p[second]:.1%}, {third} {p[third]:.1%}\n")
+
+
+def test_prediction_of_a_folder_with_a_broken_file(lights, capsys, tmp_path):
+    images, out = lights
+    folder = shutil.copytree(images / "test", tmp_path / "new")
+    (folder / "DARK" / "broken.png").write_text("no image")
+    weights = train.load_trained(out)
+    paths = data.find_files(folder)
+    p = train.evaluate(weights.model, weights.loader(data.load(images).test)).probabilities
+    classes = [("DARK", "LIGHT")[k] for k in weights.decide(p)]
+
+    code, printed, err = run(capsys, "predict", folder, "--weights", out, "--json")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "broken.png must be an image" in err
+    rows = json.loads(printed)
+    assert [row["file"] for row in rows] == [str(path) for path in paths]
+    (broken,) = (row for row in rows if "error" in row)
+    assert broken["file"].endswith("broken.png")
+    rows.remove(broken)
+    assert [row["class"] for row in rows] == classes
+    for row, (dark, light) in zip(rows, p, strict=True):
+        assert row["probabilities"] == pytest.approx({"DARK": dark, "LIGHT": light}, rel=1e-4)
+        assert row["probability"] == row["probabilities"][row["class"]]
+
+    code, printed, _ = run(capsys, "predict", folder, "--weights", out, "--csv")
+    assert code == 1
+    table = list(csv.DictReader(io.StringIO(printed)))
+    assert [row["class"] for row in table if not row["error"]] == classes
+    assert sum(bool(row["error"]) for row in table) == 1
+    assert float(next(row for row in table if not row["error"])["p(LIGHT)"]) == pytest.approx(p[0, 1], abs=1e-5)
+
+    code, printed, _ = run(capsys, "predict", folder, "--weights", out)
+    assert code == 1
+    assert [line.split(": ")[1].split()[0] for line in printed.splitlines()] == classes
+
+
+def test_explanation(lights, capsys, tmp_path, monkeypatch):
+    images, out = lights
+    monkeypatch.chdir(tmp_path)
+    first, second = data.find_files(images / "test")[:2]
+    (tmp_path / "broken.png").write_text("no image")
+    code, printed, err = run(capsys, "explain", first, "broken.png", second, "--weights", out)
+    assert code == 1
+    assert "broken.png must be an image" in err
+    code, said, _ = run(capsys, "predict", first, second, "--weights", out)
+    assert [line.split(",")[0] for line in said.splitlines()] == printed.splitlines()[:2]
+    assert printed.splitlines()[2] == "picture: explanation.png"
+    assert (tmp_path / "explanation.png").read_bytes().startswith(b"\x89PNG")
+    code, printed, _ = run(capsys, "explain", first, "--weights", out, "--class", "DARK", "--layer", "layer1")
     assert code == 0
-    assert f"a.png: {p.argmax()} {p.max():.1%}, " in out
+    assert f"{first}: DARK " in printed
+    assert "picture: explanation-2.png" in printed
+    code, printed, _ = run(capsys, "explain", first, "--weights", out, "--out", "a.png")
+    assert code == 0
+    explain = ["explain", first, "--weights", out]
+    assert "a.png exists" in refused(capsys, *explain, "--out", "a.png")
+    assert "--class must be one of DARK, LIGHT; got 'GREY'" in refused(capsys, *explain, "--class", "GREY")
+    assert "layer must be a stage (layer1, layer2, layer3)" in refused(capsys, *explain, "--layer", "layer9")
+    code, printed, err = run(capsys, "explain", "broken.png", "--weights", out)
+    assert code == 2
+    assert "there must be an image that can be read; there is none" in err
+    (tmp_path / "empty").mkdir()
+    assert "empty must hold images" in refused(capsys, "predict", "empty", "--weights", out)
+
+
+# The others
 
 
 @pytest.mark.parametrize(
@@ -135,7 +273,7 @@ def test_python_m_is_the_command(tmp_path):
 def test_help_names_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for command in ("train", "evaluate", "predict", "summary", "gradcheck", "warmup"):
+    for command in ("train", "evaluate", "predict", "explain", "summary", "gradcheck", "warmup"):
         assert f"\n    {command}" in out
         assert run(capsys, command, "--help")[0] == 0
 
@@ -144,7 +282,7 @@ REFUSED = {
     "no command": ([], "required: COMMAND"),
     "unknown command": (["fly"], "invalid choice: 'fly'"),
     "unknown model": (["summary", "resnet19"], "invalid choice: 'resnet19'"),
-    "unknown data": (["train", "--data", "letters"], "no data set is called 'letters'; there is digits"),
+    "unknown data": (["train", "--data", "letters"], "no data set is called 'letters', and there is no such path"),
     "no epochs": (["train", "--epochs", "0"], "--epochs: must be a whole number, at least 1; got '0'"),
     "no batch": (["train", "--batch-size", "1"], "--batch-size: must be a whole number, at least 2"),
     "learning rate": (["train", "--lr", "-1"], "lr must be in"),
@@ -153,13 +291,27 @@ REFUSED = {
     "not a number": (["train", "--epochs", "many"], "must be a whole number, at least 1; got 'many'"),
     "no such op": (["gradcheck", "conv3d"], "there is no check called conv3d; there are conv2d, im2col, col2im,"),
     "no run": (["evaluate", "nowhere"], "nowhere does not exist: name a folder that `numpy-resnet train` wrote"),
-    "no weights": (["evaluate", "."], "last.npz does not exist"),
+    "no weights": (["evaluate", "."], "best.npz does not exist"),
     "shape": (["summary", "--input", "224"], "--input must be channels x height x width, such as 3x224x224"),
     "too small": (["summary", "--input", "3x0x224"], "--input must be"),
     "no classes": (["summary", "--classes", "0"], "--classes: must be a whole number, at least 1"),
-    "cifar stem": (["summary", "cifar_resnet20", "--stem", "cifar"], "--stem is for the ImageNet networks"),
-    "cifar stem, train": (["train", "--model", "cifar_plain20", "--stem", "cifar"], "--stem is for the ImageNet"),
-    "shift too far": (["train", "--shift", "8"], "--shift must be less than the 8 pixels of an image; got 8"),
+    "cifar stem": (["summary", "cifar_resnet20", "--stem", "cifar"], "a stem is for the ImageNet networks"),
+    "cifar stem, train": (["train", "--model", "cifar_plain20", "--stem", "cifar"], "a stem is for the ImageNet"),
+    "shift too far": (["train", "--shift", "8"], "shift must be less than the 8 pixels of an image; got 8"),
+    "share": (["train", "--val", "1"], "--val: must be a number between 0 and 1; got '1'"),
+    "no share": (["train", "--zoom", "x"], "--zoom: must be a number between 0 and 1; got 'x'"),
+    "interval": (["train", "--save-every", "5"], "must be minutes or steps, such as 10min or 500steps; got '5'"),
+    "half a step": (["train", "--save-every", "0.5steps"], "must be minutes or steps"),
+    "no minutes": (["train", "--save-every", "0min"], "must be minutes or steps"),
+    "numbers": (["train", "--mean", "0.5,x"], "--mean: must be numbers with commas between them; got '0.5,x'"),
+    "channels": (["train", "--mean", "0.5,0.5,0.5"], "mean must be 1 finite numbers, one for each channel"),
+    "workers": (["train", "--workers", "0"], "--workers: must be a whole number, at least 1"),
+    "positive": (["train", "--positive", "3"], "positive and sensitivity are for two classes; there are 10"),
+    "group": (["train", "--group", "a"], "a group pattern is for file names, and these images have none"),
+    "test": (["train", "--test", "0.5"], "digits has a test part of its own: leave out the share for testing, 0.5"),
+    "missing data": (["train", "--data", "mnist"], "mnist is not on this machine: get it from"),
+    "resume nothing": (["train", "--resume", "nowhere"], "nowhere is no run: it has no config.json"),
+    "json and csv": (["predict", "a.png", "--json", "--csv"], "not allowed with argument --json"),
     "superscript": (["summary", "--input", "³x8x8"], "--input must be channels x height x width"),
     "too many classes": (["summary", "--classes", "2000000000"], "too large for this machine's memory"),
     "too large an image": (["summary", "--input", "3x1000000x1000000"], "too large for this machine's memory"),
@@ -169,6 +321,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_in_one_line(name, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMPY_RESNET_DATA", str(tmp_path))
     argv, message = REFUSED[name]
     err = refused(capsys, *argv)
     assert err.startswith("numpy-resnet")
@@ -176,123 +329,75 @@ def test_refused_in_one_line(name, capsys, tmp_path, monkeypatch):
     assert not os.listdir(tmp_path)
 
 
-def test_files_that_are_not_what_is_asked_for(trained, capsys, tmp_path):
-    (tmp_path / "a.png").write_text("no image")
-    assert "a.png is not an image" in refused(capsys, "predict", trained, tmp_path / "a.png")
-    assert "b.png" in refused(capsys, "predict", trained, tmp_path / "b.png")
+def test_files_that_are_not_what_is_asked_for(capsys, tmp_path):
     (tmp_path / "weights.npz").write_bytes(b"no archive")
     assert "weights.npz: expected an .npz file" in refused(capsys, "evaluate", tmp_path / "weights.npz")
     checkpoint.save_arrays(tmp_path / "arrays.npz", {"x": np.zeros(3)})
     assert "it names no model" in refused(capsys, "evaluate", tmp_path / "arrays.npz")
 
 
+USED = ("settings", "epoch", "step", "classes", "mode", "mean", "std", "image_size", "class_weight", "fingerprints")
+
+
 def test_weights_that_are_of_no_run(trained, capsys, tmp_path):
-    model, about = checkpoint.load_model(trained / "last.npz")
+    model, about = checkpoint.load_model(trained / "best.npz")
     wrong = [{key: value for key, value in about.items() if key != used} for used in USED]
     wrong += [{**about, "classes": ["0"]}, {**about, "image_size": "8x8"}, {**about, "mean": None}]
+    wrong += [{**about, "mode": "RGB"}, {**about, "threshold": 0.5}]
     for i, metadata in enumerate(wrong):
         path = tmp_path / f"{i}.npz"
         checkpoint.save_model(path, model, metadata)
-        for command in (["evaluate", path], ["predict", path, tmp_path / "a.png"]):
+        for command in (["evaluate", path], ["predict", tmp_path / "a.png", "--weights", path]):
             assert f"{i}.npz: expected weights that `numpy-resnet train` wrote" in refused(capsys, *command)
-
-
-USED = ("data", "epoch", "classes", "mean", "std", "image_size")
 
 
 def test_either_weights_of_a_run(trained, capsys, tmp_path):
     model, about = checkpoint.load_model(trained / "last.npz")
     for epoch, name in ((7, "best"), (9, "last")):
         checkpoint.save_model(tmp_path / f"{name}.npz", model, {**about, "epoch": epoch})
-    assert ", epoch 9\n" in run(capsys, "evaluate", tmp_path)[1]
-    assert ", epoch 7\n" in run(capsys, "evaluate", tmp_path, "--which", "best")[1]
+    assert ", epoch 7, step" in run(capsys, "evaluate", tmp_path)[1]
+    assert ", epoch 9, step" in run(capsys, "evaluate", tmp_path, "--which", "last")[1]
 
 
-def test_images_of_many_kinds(tmp_path):
-    """Height and width are told apart, a turned camera is turned back, 16 bits are scaled."""
-    half = np.zeros((8, 40, 3), np.uint8)  # (H, W, 3): black on the left, yellow on the right
-    half[:, 20:] = (255, 255, 0)
-    Image.fromarray(half).save(tmp_path / "a.png")
-    x = use._read_image(tmp_path / "a.png", 3, [4, 10])
-    assert (x.shape, x.dtype) == ((3, 4, 10), np.float32)
-    np.testing.assert_array_equal(x[:, :, :4], 0)
-    np.testing.assert_array_equal(x[:2, :, 6:], 1)
-    np.testing.assert_array_equal(x[2], 0)
-    ink = Image.new("RGBA", (10, 4), (255, 255, 255, 0))  # white ink on nothing is white on black
-    ink.paste((255, 255, 255, 255), (0, 0, 5, 4))
-    ink.save(tmp_path / "ink.png")
-    np.testing.assert_array_equal(use._read_image(tmp_path / "ink.png", 1, [4, 10])[0, 0], [1] * 5 + [0] * 5)
-    exif = Image.Exif()
-    exif[0x0112] = 3  # orientation: the camera was upside down
-    Image.fromarray(half).save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(use._read_image(tmp_path / "turned.png", 3, [4, 10]), x[:, ::-1, ::-1])
-    Image.fromarray(np.full((8, 8), 32896, np.uint16)).save(tmp_path / "b.png")
-    np.testing.assert_allclose(use._read_image(tmp_path / "b.png", 3, [8, 8]), 128 / 255, rtol=1e-6)
+def test_settings_reach_the_network_and_the_optimizer():
+    settings = recipe.SETTINGS | {"model": "cifar_resnet20", "seed": 5, "dropout": 0.25}
+    model = recipe.build_model(settings, 1, (8, 8), 3)
+    assert model.dropout.p == 0.25
+    twin = models.cifar_resnet20(3, in_channels=1, seed=5)
+    np.testing.assert_array_equal(model.conv1.params["weight"], twin.conv1.params["weight"])
+    for size, stem in ((63, 3), (64, 7)):
+        assert recipe.build_model(recipe.SETTINGS, 1, (size, 99), 2).conv1.params["weight"].shape[2] == stem
+    assert recipe.build_model(recipe.SETTINGS | {"stem": "imagenet"}, 1, (8, 8), 2).conv1.params["weight"].shape[2] == 7
 
-
-def test_images_that_cannot_be_read(trained, capsys, tmp_path, monkeypatch):
-    Image.fromarray(np.arange(4096, dtype=np.uint16).astype(np.uint8).reshape(64, 64)).save(tmp_path / "whole.png")
-    whole = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "broken.png").write_bytes(whole[:8] + b"\xff" + whole[9:])
-    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "float.tif")
-    for name in ("cut.png", "broken.png"):
-        assert f"{name} is not an image that can be read" in refused(capsys, "predict", trained, tmp_path / name)
-    assert "float.tif has 32 bits for each pixel" in refused(capsys, "predict", trained, tmp_path / "float.tif")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert "whole.png is too large" in refused(capsys, "predict", trained, tmp_path / "whole.png")
-
-
-def parsed(*argv):
-    return build_parser().parse_args(["train", *argv])
-
-
-def test_options_reach_the_optimizer():
-    model = models.cifar_resnet20(3)
-    sgd, schedule = train._build_optimizer(parsed("--lr", "0.3", "--weight-decay", "0.01", "--epochs", "2"), model, 90)
+    changed = settings | {"lr": 0.3, "weight_decay": 0.01, "epochs": 2}
+    sgd, schedule = recipe.build_optimizer(changed, model, 3)
     assert isinstance(sgd, optim.SGD)
     assert (sgd.lr, sgd.momentum, sgd.nesterov, sgd.weight_decay) == (0.3, 0.9, True, 0.01)
-    cycle = optim.one_cycle(0.3, steps=6)  # twice 90 images in batches of 32
+    cycle = optim.one_cycle(0.3, steps=6)
     assert [schedule(i) for i in range(6)] == [cycle(i) for i in range(6)]
-    adamw, schedule = train._build_optimizer(
-        parsed("--optimizer", "adamw", "--schedule", "cosine", "--warmup", "2", "--epochs", "1"), model, 90
-    )
+    changed = settings | {"optimizer": "adamw", "schedule": "cosine", "warmup": 2, "epochs": 1}
+    adamw, schedule = recipe.build_optimizer(changed, model, 3)
     assert isinstance(adamw, optim.AdamW)
     assert adamw.weight_decay == 5e-4
-    cosine = optim.cosine(0.02, steps=3, warmup=2)
+    cosine = optim.cosine(1e-3, steps=3, warmup=2)
     assert [schedule(i) for i in range(3)] == [cosine(i) for i in range(3)]
-    _, schedule = train._build_optimizer(parsed("--schedule", "constant"), model, 90)
+    _, schedule = recipe.build_optimizer(settings | {"schedule": "constant"}, model, 3)
     assert [schedule(i) for i in range(3)] == [0.02] * 3
 
 
-def test_images_are_normalised_and_moved(monkeypatch, tmp_path):
-    seen = {}
-
-    def fit(model, dataset, optimizer, schedule, **options):
-        seen.update(options, dataset=dataset, model=model)
-        raise ValueError("enough")
-
-    monkeypatch.setattr(train.train, "fit", fit)
-    assert main([*TINY, "--out", str(tmp_path / "a"), "--shift", "2", "--dropout", "0.25", "--seed", "5"]) == 2
-    raw = data.load("digits")
-    mean, std = raw.x_train.mean(), raw.x_train.std()
-    np.testing.assert_allclose(seen["dataset"].x_train, (raw.x_train - mean) / std, atol=1e-5)
-    np.testing.assert_allclose(seen["dataset"].x_test, (raw.x_test - mean) / std, atol=1e-5)
-    assert (seen["epochs"], seen["batch_size"], seen["seed"], seen["model"].dropout.p) == (1, 256, 5, 0.25)
-    x = seen["dataset"].x_train[:9]
-    moved = data.random_shift(x, np.random.default_rng(1), pixels=2, fill=-mean / std)
-    np.testing.assert_allclose(seen["augment"](x, np.random.default_rng(1)), moved, rtol=1e-5)
-    main([*TINY, "--out", str(tmp_path / "b"), "--shift", "0"])
-    assert seen["augment"] is None
-
-
-def test_best_is_the_epoch_with_the_best_test_accuracy(tmp_path):
-    model, history = models.cifar_resnet20(3), []
-    for epoch, accuracy in ((1, 0.5), (2, 0.75), (3, 0.625)):
-        history.append({"epoch": epoch, "test_accuracy": accuracy})
-        train._save_epoch(tmp_path, model, history, {})
-        last, best = (checkpoint.load_model(tmp_path / f"{name}.npz")[1] for name in ("last", "best"))
-        assert (last["epoch"], best["epoch"]) == (epoch, min(epoch, 2))
+def test_an_image_that_cannot_be_read_is_named_and_counted_or_stops(lights, capsys, tmp_path):
+    images = shutil.copytree(lights[0], tmp_path / "images")
+    (images / "train" / "DARK" / "broken.png").write_text("no image")
+    command = [*TINY, "--data", images, "--size", "8"]
+    code, _, err = run(capsys, *command, "--out", tmp_path / "a")
+    assert code == 0
+    lines = err.splitlines()
+    assert "skipped:" in lines[0]
+    assert "broken.png must be an image" in lines[0]
+    assert lines[1].startswith("numpy-resnet: skipped 1 of 2")
+    assert len(lines) == 2
+    assert "broken.png" in refused(capsys, *command, "--out", tmp_path / "b", "--strict")
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.real_size
@@ -333,5 +438,28 @@ def test_runs_without_a_name_are_numbered(tmp_path, monkeypatch, capsys):
     (tmp_path / "runs" / "digits").mkdir(parents=True)
     code, out, _ = run(capsys, *TINY)
     assert code == 0
-    assert out.rstrip().endswith(os.path.join("runs", "digits-2"))
+    assert out.rstrip().endswith("\n  numpy-resnet evaluate " + os.path.join("runs", "digits-2"))
     assert (tmp_path / "runs" / "digits-2" / "last.npz").exists()
+
+
+def test_a_folder_named_like_a_data_set_is_a_path_with_a_dot_before_it(lights, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(lights[0], tmp_path / "digits")
+    for name, classes in (("digits", "digits, 10 classes"), ("./digits", "digits, 2 classes")):
+        code, out, _ = run(capsys, *TINY, "--data", name, "--size", "8")
+        assert code == 0
+        assert classes in out
+
+
+def test_names_that_are_no_utf_8_come_through(lights, tmp_path):
+    images, out = lights
+    folder = os.fsencode(shutil.copytree(images, tmp_path / "data"))
+    name = b"\xff\xfe.png"
+    shutil.copy(data.find_files(images / "test" / "DARK")[0], os.fsdecode(folder + b"/test/DARK/" + name))
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    for command in (["predict", os.fsdecode(folder + b"/test"), "--csv"], ["predict", os.fsdecode(folder + b"/test")]):
+        result = subprocess.run(
+            [sys.executable, "-m", "numpy_resnet", *command, "--weights", out], capture_output=True, env=environment
+        )
+        assert result.returncode == 0, result.stderr
+        assert name in result.stdout

@@ -1,6 +1,7 @@
 """What the pictures show: how many images, which words, which colours. Not the pixels."""
 
 import io
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -14,9 +15,16 @@ RNG = np.random.default_rng(2)
 DIGITS = tuple("0123456789")
 
 
-def history(test_accuracy, test_loss=None):
-    """A history with these test values; the train values are a little better."""
-    test_loss = test_loss or [2 * (1.01 - accuracy) for accuracy in test_accuracy]
+class Curve(NamedTuple):
+    """All that plots.roc asks of a curve."""
+
+    false_positive_rate: np.ndarray
+    true_positive_rate: np.ndarray
+
+
+def history(val_accuracy, val_loss=None):
+    """A history with these validation values; the train values are a little better."""
+    val_loss = val_loss or [2 * (1.01 - accuracy) for accuracy in val_accuracy]
     return [
         {
             "epoch": i + 1,
@@ -24,10 +32,10 @@ def history(test_accuracy, test_loss=None):
             "seconds": 2.0,
             "train_loss": 0.5 * loss,
             "train_accuracy": 0.5 + 0.5 * accuracy,
-            "test_loss": loss,
-            "test_accuracy": accuracy,
+            "val_loss": loss,
+            "val_accuracy": accuracy,
         }
-        for i, (accuracy, loss) in enumerate(zip(test_accuracy, test_loss, strict=True))
+        for i, (accuracy, loss) in enumerate(zip(val_accuracy, val_loss, strict=True))
     ]
 
 
@@ -42,9 +50,12 @@ def titles(axes):
 def every_picture():
     x = RNG.random((9, 1, 4, 4))
     labels = np.arange(9)
+    curve = Curve(np.array([0, 0.5, 1]), np.array([0, 0.8, 1]))
     return {
         "learning_curves": plots.learning_curves(history([0.6, 0.9, 0.95])),
         "confusion_matrix": plots.confusion_matrix(np.diag([4] * 10), DIGITS),
+        "roc": plots.roc(curve, 0.65, point=(0.5, 0.8, 0.5), title="dogs"),
+        "heat_maps": plots.heat_maps(x, RNG.random((9, 4, 4)), ["a\nb"] * 9, title="Where it looks"),
         "predictions": plots.predictions(x, labels, labels[::-1], np.full((9, 10), 0.1), DIGITS),
         "filters": plots.filters(RNG.standard_normal((6, 1, 3, 3))),
         "filters of colours": plots.filters(RNG.standard_normal((6, 3, 3, 3))),
@@ -74,20 +85,20 @@ def test_curves_show_the_history():
     loss, accuracy = plots.learning_curves(rows).axes
     for axes, key, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
         lines = {line.get_label(): line for line in axes.lines}
-        for part, color in (("train", plots.BLUE), ("test", plots.VERMILLION)):
-            np.testing.assert_array_equal(lines[part].get_xdata(), [1, 2, 3, 4])
+        for part, name, color in (("train", "train", plots.BLUE), ("val", "validation", plots.VERMILLION)):
+            np.testing.assert_array_equal(lines[name].get_xdata(), [1, 2, 3, 4])
             expected = [scale * row[f"{part}_{key}"] for row in rows]
-            np.testing.assert_allclose(lines[part].get_ydata(), expected)
-            assert lines[part].get_color() == color
+            np.testing.assert_allclose(lines[name].get_ydata(), expected)
+            assert lines[name].get_color() == color
 
 
 def test_the_last_and_the_best_values_are_written():
-    rows = history([0.98, 0.97, 0.6, 0.98, 0.9], test_loss=[1, 0.1, 0.05, 0.2, 0.3])
+    rows = history([0.98, 0.97, 0.6, 0.98, 0.9], val_loss=[1, 0.1, 0.05, 0.2, 0.3])
     loss, accuracy = plots.learning_curves(rows).axes
-    assert titles(loss) == ["Loss", "best test 0.05, epoch 3"]
-    assert titles(accuracy) == ["Accuracy in %", "best test 98.00, epoch 4"]  # the last of equals
-    assert words(loss) == ["train 0.15", "test 0.3"]
-    assert words(accuracy) == ["train 95.00", "test 90.00"]
+    assert titles(loss) == ["Loss", "best validation 0.05, epoch 3"]
+    assert titles(accuracy) == ["Accuracy in %", "best validation 98.00, epoch 4"]  # the last of equals
+    assert words(loss) == ["train 0.15", "validation 0.3"]
+    assert words(accuracy) == ["train 95.00", "validation 90.00"]
     for axes, place in ((loss, (3, 0.05)), (accuracy, (4, 98))):
         ring = {line.get_label(): line for line in axes.lines}["best"]
         np.testing.assert_allclose([ring.get_xdata()[0], ring.get_ydata()[0]], place)
@@ -118,17 +129,19 @@ def test_names_at_the_ends_do_not_cover_each_other(values):
         assert len(axes.get_yticks()) >= 2
 
 
-def test_the_two_titles_have_room():
-    rows = [{**row, "epoch": 1000} for row in history([1.0])]
+@pytest.mark.parametrize("loss", [0.001234, 12.34])
+def test_all_words_have_room(loss):
+    rows = [{**row, "epoch": 1000} for row in history([1.0], val_loss=[loss])]
     figure = plots.learning_curves(rows)
     figure.draw_without_rendering()
     for axes in figure.axes:
+        assert all(figure.bbox.fully_overlaps(text.get_window_extent()) for text in axes.texts)
         assert not axes._left_title.get_window_extent().overlaps(axes._right_title.get_window_extent())
 
 
 def test_losses_of_zero_or_infinity_do_not_break_the_axis():
     for loss in ([0.0, 0.0], [np.inf, 1.0], [0.5, 0.0]):
-        low, high = plots.learning_curves(history([0.9, 0.9], test_loss=loss)).axes[0].get_ylim()
+        low, high = plots.learning_curves(history([0.9, 0.9], val_loss=loss)).axes[0].get_ylim()
         assert 0 < low < high < np.inf
 
 
@@ -206,3 +219,44 @@ def test_long_names_stand_upright_where_they_would_meet():
 def test_what_is_no_matrix_of_counts_is_refused(matrix):
     with pytest.raises(ValueError, match=r"matrix must hold counts, not all 0, of shape \(2, 2\)"):
         plots.confusion_matrix(matrix, "ab")
+
+
+# ROC curve
+
+CURVE = Curve(np.array([0, 0, 0.25, 1]), np.array([0, 0.5, 0.9, 1]))
+POINT = (0.6123, 0.9, 0.75)  # threshold, sensitivity, specificity
+
+
+def test_the_curve_the_area_and_chance():
+    axes = plots.roc(CURVE, 0.88125, title="PNEUMONIA").axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(lines["ROC"].get_xydata(), [[0, 0], [0, 50], [25, 90], [100, 100]])
+    np.testing.assert_allclose(lines["chance"].get_xydata(), [[0, 0], [100, 100]])
+    assert titles(axes) == ["AUC 0.881", "PNEUMONIA"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("1 - specificity (false positive rate) in %", "sensitivity in %")
+    assert "point" not in lines
+    assert words(axes) == ["chance"]
+
+
+def test_the_operating_point_has_a_ring_and_its_numbers():
+    axes = plots.roc(CURVE, 0.88, point=POINT).axes[0]
+    ring = {line.get_label(): line for line in axes.lines}["point"]
+    np.testing.assert_allclose(ring.get_xydata(), [[25, 90]])
+    assert words(axes)[-1] == "sensitivity 90.0%, specificity 75.0%, threshold 0.612"
+    assert axes.texts[-1].get_color() == ring.get_markeredgecolor() == plots.VERMILLION
+
+
+@pytest.mark.parametrize("title", [None, "PNEUMONIA", "w" * 60])
+def test_nothing_on_an_roc_curve_is_clipped_or_covered(title):
+    figure = plots.roc(CURVE, 0.88, point=(0.000123, 1, 1), title=title)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in (*axes.texts, axes._left_title, axes._right_title)]
+    assert all(figure.bbox.fully_overlaps(box) for box in boxes)
+    assert not boxes[-1].overlaps(boxes[-2])
+
+
+@pytest.mark.parametrize("curve", [Curve([0, 1], [0, 0.5, 1]), Curve([0, 100], [0, 100]), Curve([0, np.nan], [0, 1])])
+def test_what_is_no_curve_of_rates_is_refused(curve):
+    with pytest.raises(ValueError, match=r"curve must hold two arrays \(D,\) of rates in \[0, 1\]"):
+        plots.roc(curve, 0.5)

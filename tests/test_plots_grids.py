@@ -99,6 +99,93 @@ def test_labels_of_other_images_are_refused():
         show([0, 1], [0, 1], x=np.zeros((3, 1, 2, 2)))
 
 
+def test_without_labels_nothing_is_wrong():
+    x, probabilities = RNG.random((2, 1, 4, 6)), np.array([[0.9, 0.1], [0.2, 0.8]])
+    axes = plots.predictions(x, None, [0, 1], probabilities, ("NORMAL", "PNEUMONIA")).axes[0]
+    assert words(axes) == ["Images: 2", "NORMAL", "90%", "PNEUMONIA", "80%"]
+    assert frames(axes) == []
+    with pytest.raises(ValueError, match=r"must have shapes \[\(2,\), \(2,\), \(2, 2\)\]; got"):
+        plots.predictions(x, None, [0], probabilities, ("NORMAL", "PNEUMONIA"))
+
+
+def test_a_long_title_has_room():
+    axes = show([3], [3], title="12 of 10,000 wrong; here 12 wrong, 28 right")
+    axes.figure.draw_without_rendering()
+    assert axes.bbox.fully_overlaps(axes.texts[0].get_window_extent())
+
+
+# Heat maps
+
+
+def heat(N, C=1, captions=None, **options):
+    x, maps = RNG.random((N, C, 4, 6)), RNG.random((N, 4, 6))
+    captions = captions or [f"image {i}" for i in range(N)]
+    return x, maps, plots.heat_maps(x, maps, captions, title="Where it looks", **options).axes[0]
+
+
+def test_each_image_stands_beside_its_heat_map():
+    x, maps, axes = heat(3, C=3, captions=["dog", "cat\nnot dog", "emu"], wrong=[False, True, False])
+    assert words(axes) == ["Where it looks", "dog", "cat", "not dog", "emu"]
+    assert len(axes.images) == 9
+    for i in range(3):
+        plain, below, above = axes.images[3 * i : 3 * i + 3]
+        expected = ((x[i] - x[i].min()) / (x[i].max() - x[i].min())).transpose(1, 2, 0)
+        for image in (plain, below):
+            np.testing.assert_allclose(image.get_array(), expected)
+        np.testing.assert_array_equal(above.get_array(), maps[i])
+        assert above.get_clim() == (0, 1)
+        assert above.get_extent() == below.get_extent()
+        assert plain.get_extent()[1] < below.get_extent()[0]  # side by side
+    left, _, _, top = axes.images[3].get_extent()
+    assert frames(axes) == [(left, top)]
+
+
+def test_heat_is_clear_at_0_and_lets_the_image_be_seen_at_1():
+    colormap = heat(1)[2].images[2].get_cmap()
+    alphas = colormap(np.linspace(0, 1, 9))[:, 3]
+    assert alphas[0] == 0
+    assert (np.diff(alphas) > 0).all()
+    assert 0.6 < alphas[-1] < 0.9
+    assert to_hex(colormap(1.0)).upper() == plots.VERMILLION
+
+
+@pytest.mark.parametrize(("N", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 4, 3)])
+def test_pairs_stand_in_rows_of_four(N, columns, rows):
+    _, _, axes = heat(N)
+    places = [image.get_extent() for image in axes.images[::3]]
+    assert len({place[0] for place in places}) == columns
+    assert len({place[3] for place in places}) == rows
+    left, right, bottom, top = places[0]
+    assert (right - left) / (bottom - top) == pytest.approx(6 / 4)
+
+
+@pytest.mark.parametrize("N", [1, 8])
+@pytest.mark.parametrize(
+    "caption", ["", "PNEUMONIA 97%\nlabel NORMAL", "a_long_way_down/to_person1000_virus_1681.jpeg"]
+)
+def test_captions_keep_to_their_pair(N, caption):
+    _, _, axes = heat(N, captions=[caption] * N, wrong=[True] * N)
+    axes.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert all(axes.bbox.fully_overlaps(box) for box in boxes)
+
+
+@pytest.mark.parametrize(
+    ("maps", "captions", "wrong", "said"),
+    [
+        (np.zeros((2, 7, 7)), ["a", "b"], None, r"must have shapes \[\(2, 4, 6\), \(2,\), \(2,\)\]; got \[\(2, 7, 7"),
+        (np.zeros((2, 4, 6)), ["a"], None, "maps, captions, wrong must have shapes"),
+        (np.zeros((2, 4, 6)), ["a", "b"], [True], "maps, captions, wrong must have shapes"),
+        (np.full((2, 4, 6), 255), ["a", "b"], None, r"maps must be in \[0, 1\]; got 255..255"),
+        (np.full((2, 4, 6), np.nan), ["a", "b"], None, r"maps must be in \[0, 1\]; got nan..nan"),
+    ],
+)
+def test_what_are_no_heat_maps_is_refused(maps, captions, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        plots.heat_maps(np.zeros((2, 1, 4, 6)), maps, captions, wrong=wrong, title="")
+
+
 # Filters
 
 

@@ -3,17 +3,23 @@
 import argparse
 import os
 import sys
+import warnings
+
+from tqdm import tqdm
 
 from numpy_resnet import __version__
-from numpy_resnet.cli import check, train, use
+from numpy_resnet.cli import check, evaluate, predict, summary, train
+from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
 
 DESCRIPTION = """\
 ResNet-18 in NumPy and Numba, every backward written by hand.
 
   numpy-resnet train                     train ResNet-18 on the digits that come with the package
-  numpy-resnet evaluate runs/digits      how good the trained network is on the test images
-  numpy-resnet predict runs/digits a.png which digit is this?
+  numpy-resnet train --data FOLDER       on a folder of images; --resume RUN goes on with a run that was stopped
+  numpy-resnet evaluate                  how good the network trained last is on the test images
+  numpy-resnet predict a.png             which digit is this?
+  numpy-resnet explain a.png             and why: a heat map of where the network looked
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
   numpy-resnet gradcheck                 every backward against finite differences
   numpy-resnet warmup                    compile all kernels now, so that nothing waits later
@@ -31,9 +37,14 @@ def build_parser():
     parser = Parser(prog="numpy-resnet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"numpy-resnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, use, check):
+    for module in (train, evaluate, predict, summary, check):
         module.add_commands(commands)
     return parser
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """A warning is one line, too; the bar moves down for it."""
+    tqdm.write(f"numpy-resnet: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def main(argv=None):
@@ -41,7 +52,10 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     on_first_compilation(lambda: print("compiling kernels, once (the next run finds them) ...", file=sys.stderr))
     try:
-        code = args.command(args) or 0
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=Skipped)
+            warnings.showwarning = _show_warning
+            code = args.command(args) or 0
         if sys.stdout:
             sys.stdout.flush()
         return code
@@ -49,16 +63,23 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        print(f"numpy-resnet: too large for this machine's memory: {error}", file=sys.stderr)
-        return 2
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print("numpy-resnet: " + " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return _refuse(f"too large for this machine's memory: {error}")
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
+    except (ValueError, TypeError, FloatingPointError) as error:
+        return _refuse(error)
     except KeyboardInterrupt:
         print("numpy-resnet: stopped", file=sys.stderr)
         return 130
 
 
+def _refuse(error):
+    print(f"numpy-resnet: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
 def run():
     """The entry point of the console script."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="surrogateescape")  # names of files are printed as they are
     sys.exit(main())

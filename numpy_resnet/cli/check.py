@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from numpy_resnet import gradcheck, models, ops
-from numpy_resnet.cli.train import at_least
+from numpy_resnet.cli.options import at_least
 
 
 def add_commands(commands):

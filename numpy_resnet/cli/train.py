@@ -1,20 +1,26 @@
 """numpy-resnet train"""
 
 import argparse
-import platform
+import signal
+import sys
+import threading
 import time
-from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-from numpy_resnet import __version__, checkpoint, data, optim, train
+from numpy_resnet import data, train
+from numpy_resnet.cli.options import add_workers, at_least, interval, numbers, share
 from numpy_resnet.models import MODELS
+from numpy_resnet.train import folder, recipe
 
 HELP = """\
 Train a network and leave everything in one folder: the weights of the last and of the best epoch, history.csv,
-config.json, and pictures (learning curves, confusion matrix, predictions, first-layer filters).
+config.json, and pictures. The best epoch is that with the lowest loss on the validation images; the test images are
+never looked at: that is what `numpy-resnet evaluate` is for, once.
 
 Alone, it trains ResNet-18 on the UCI digits, 8x8 images that come with the package: about a minute on two cores.
+
+--data takes digits, mnist, fashion-mnist, cifar10, chest-xray, or a path: a folder with a sub-folder of images for each
+class (or train/, val/ and test/ with such sub-folders), MNIST's IDX files, CIFAR-10's archives, or an .npz file.
 """
 
 
@@ -24,157 +30,137 @@ def add_commands(commands):
         help="train a network on images",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,  # so that --resume can tell what was asked for
     )
     parser.set_defaults(command=run)
-    add = parser.add_argument
-    add("--data", default="digits", metavar="NAME", help="the data set: digits (default)")
-    add("--model", default="resnet18", choices=MODELS, metavar="NAME", help="resnet18 (default), resnet34, ...")
+    _add_data(parser.add_argument_group("data").add_argument)
+    _add_network(parser.add_argument_group("network and optimizer").add_argument)
+    _add_variation(parser.add_argument_group("how training images vary").add_argument)
+    _add_running(parser.add_argument_group("the run").add_argument)
+
+
+def _add_data(add):
+    add("--data", metavar="NAME|PATH", help="the data set (default: digits)")
+    add("--val", type=share, metavar="SHARE", help="held out for validation (default: the data's own part, or 0.1)")
+    add("--test", type=share, metavar="SHARE", help="held out for testing (default: the data's own part, or 0.2)")
+    add(
+        "--group", metavar="REGEX", help="images whose names agree in it stay on one side, such as 'person\\d+|IM-\\d+'"
+    )
+    add("--split-seed", type=at_least(0), metavar="N", help="of what is held out (default: 0)")
+    add("--size", type=at_least(1), metavar="PIXELS", help="of the images: shorter side, then the middle (default: "
+        "224, or as they are in memory)")  # fmt: skip
+    add("--grey", action="store_true", help="one channel (default: as the data are; folders: three)")
+    add(
+        "--mean",
+        type=numbers,
+        metavar="X,...",
+        help="what becomes 0, of 0 to 1 (default: measured on the training images)",
+    )
+    add("--std", type=numbers, metavar="X,...", help="what becomes 1 (default: measured)")
+
+
+def _add_network(add):
+    add("--model", choices=MODELS, metavar="NAME", help="resnet18 (default), resnet34, ..., cifar_resnet20, ...")
     add("--stem", choices=("imagenet", "cifar"), help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
-    add(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="the folder to write, new or empty (default: runs/DATA, runs/DATA-2 ...)",
-    )
-    add("--epochs", type=at_least(1), default=12, metavar="N", help="passes over the training images (default: 12)")
-    add("--batch-size", type=at_least(2), default=32, metavar="N", help="images in one step (default: 32)")
-    add("--lr", type=float, default=0.02, metavar="RATE", help="the largest learning rate (default: 0.02)")
-    add("--schedule", choices=("one-cycle", "cosine", "constant"), default="one-cycle", help="default: one-cycle")
-    add("--warmup", type=at_least(0), default=0, metavar="STEPS", help="steps of linear warm-up (default: 0)")
-    add("--optimizer", choices=("sgd", "adamw"), default="sgd", help="default: sgd, with Nesterov's momentum of 0.9")
-    add("--weight-decay", type=float, default=5e-4, metavar="RATE", help="default: 0.0005")
-    add("--dropout", type=float, default=0.0, metavar="P", help="before the last layer (default: 0)")
-    add(
-        "--shift",
-        type=at_least(0),
-        default=1,
-        metavar="PIXELS",
-        help="move training images by up to so many (default: 1)",
-    )
-    add(
-        "--seed",
-        type=at_least(0),
-        default=0,
-        metavar="N",
-        help="of the weights, the order and the shifts (default: 0)",
-    )
+    add("--dropout", type=float, metavar="P", help="before the last layer (default: 0)")
+    add("--epochs", type=at_least(1), metavar="N", help="passes over the training images (default: 12)")
+    add("--batch-size", type=at_least(2), metavar="N", help="images in one step (default: 32)")
+    add("--lr", type=float, metavar="RATE", help="the largest learning rate (default: 0.02, with adamw 0.001)")
+    add("--schedule", choices=("one-cycle", "cosine", "constant"), help="default: one-cycle")
+    add("--warmup", type=at_least(0), metavar="STEPS", help="steps of linear warm-up (default: 0)")
+    add("--optimizer", choices=("sgd", "adamw"), help="default: sgd, with Nesterov's momentum of 0.9")
+    add("--weight-decay", type=float, metavar="RATE", help="default: 0.0005")
+    add("--class-weights", action="store_true", help="each class weighs the same, however many images it has")
+    add("--positive", metavar="CLASS", help="of two classes, the one to be found (default: the second)")
+    add("--sensitivity", type=share, metavar="SHARE", help="of two classes: the threshold is the highest that finds so "
+        "many of the positive validation images (default: Youden's, sensitivity + specificity is largest)")  # fmt: skip
 
 
-def at_least(least):
-    """For argparse: a whole number, at least so large."""
+def _add_variation(add):
+    add("--shift", type=at_least(0), metavar="PIXELS", help="up to so far (default: an eighth; 0 with --zoom)")
+    add("--zoom", type=share, metavar="SHARE", help="a random window of at least this share of the area")
+    add("--flip", action="store_true", help="every other image is mirrored, left to right")
+    add("--rotate", type=float, metavar="DEGREES", help="by up to so many, either way (default: 0)")
+    add("--jitter", type=float, metavar="X", help="brightness and contrast times 1-X to 1+X (default: 0)")
+    add("--seed", type=at_least(0), metavar="N", help="of the weights, the order and the variation (default: 0)")
 
-    def parse(text):
-        number = int(text) if text.lstrip("-").isdecimal() else None
-        if number is None or number < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}; got {text!r}")
-        return number
 
-    return parse
+def _add_running(add):
+    add("--out", type=Path, metavar="DIR", help="to write, new or empty (default: runs/DATA, runs/DATA-2 ...)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped, bit for bit")
+    add("--save-every", type=interval, metavar="T", help="10min or 500steps, beside each epoch (default: 5min)")
+    add_workers(add, default=argparse.SUPPRESS)
 
 
 def run(args):
-    out = _new_folder(args.out, args.data)
-    raw = data.load(args.data)
-    mean, std = data.normalization(raw.x_train)
-    dataset = raw._replace(x_train=data.normalize(raw.x_train, mean, std), x_test=data.normalize(raw.x_test, mean, std))
-    H, W = raw.x_train.shape[2:]
-    if args.shift >= min(H, W):
-        raise ValueError(f"--shift must be less than the {min(H, W)} pixels of an image; got {args.shift}")
-    augment = partial(data.random_shift, pixels=args.shift, fill=-mean / std) if args.shift else None
-    model = _build_model(args, raw)
-    optimizer, schedule = _build_optimizer(args, model, len(raw.x_train))
-
-    print(f"{model.name}, {sum(param.size for _, param, _ in model.named_parameters()):,} parameters")
-    print(
-        f"{raw.name}, {len(raw.classes)} classes: {len(raw.x_train):,} training and "
-        f"{len(raw.x_test):,} test images of {H}x{W}"
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    train.save_config(out / "config.json", _config(args))
-    about = {"data": raw.name, "classes": list(raw.classes), "image_size": [H, W]}
-    about |= {"mean": mean.tolist(), "std": std.tolist()}
-
-    def after_epoch(history):
-        _print_epoch(history)
-        _save_epoch(out, model, history, about)
-
-    start, options = time.perf_counter(), {"epochs": args.epochs, "batch_size": args.batch_size, "seed": args.seed}
-    history = train.fit(model, dataset, optimizer, schedule, **options, augment=augment, after_epoch=after_epoch)
-    seconds = time.perf_counter() - start
-    evaluation = train.evaluate(model, dataset.x_test, dataset.y_test)
-    pictures = train.save_pictures(out, history, model, raw.x_test, raw.y_test, evaluation, raw.classes)
-    wrong = round((1 - evaluation.accuracy) * len(raw.x_test))
-    print(f"\ntest accuracy {evaluation.accuracy:.2%} ({wrong} of {len(raw.x_test):,} wrong) after {seconds:.0f} s")
-    print(f"pictures:  {', '.join(path.name for path in pictures)}")
-    print(f"all in     {out}")
-
-
-def _save_epoch(out, model, history, about):
-    """history.csv and last.npz; best.npz too, if no epoch before did better on the test images."""
-    train.save_history(out / "history.csv", history)
-    epoch = {key: history[-1][key] for key in ("epoch", "test_accuracy")}
-    checkpoint.save_model(out / "last.npz", model, {**about, **epoch})
-    if epoch["test_accuracy"] >= max(row["test_accuracy"] for row in history):
-        checkpoint.save_model(out / "best.npz", model, {**about, **epoch})
-
-
-def _new_folder(out, name):
-    """The folder to write: never one that holds something."""
-    if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ValueError(f"{out} exists and is not empty: give --out another name, or move that run away")
-        return out
-    out, number = Path("runs") / name, 2
-    while out.exists():
-        out, number = Path("runs") / f"{name}-{number}", number + 1
-    return out
-
-
-def _build_model(args, dataset):
-    C, H, W = dataset.x_train.shape[1:]
-    small = None if args.model.startswith("cifar_") else "cifar" if min(H, W) < 64 else "imagenet"
-    options = stem_option(args.model, args.stem or small)
-    return MODELS[args.model](len(dataset.classes), in_channels=C, dropout=args.dropout, seed=args.seed, **options)
-
-
-def stem_option(model, stem):
-    """{"stem": stem} for a network that has the choice, {} where it is left open."""
-    if stem and model.startswith("cifar_"):
-        raise ValueError("--stem is for the ImageNet networks; the CIFAR nets have one stem")
-    return {"stem": stem} if stem else {}
-
-
-def _build_optimizer(args, model, images):
-    steps = args.epochs * data.num_batches(images, args.batch_size)
-    if args.optimizer == "sgd":
-        optimizer = optim.SGD(model, args.lr, momentum=0.9, weight_decay=args.weight_decay, nesterov=True)
+    given = {key: value for key, value in vars(args).items() if key in recipe.SETTINGS}
+    if "data" in given and given["data"] not in data.known_names() and Path(given["data"]).expanduser().exists():
+        given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run may go on elsewhere
+    if "resume" not in args:
+        settings = recipe.SETTINGS | given
+    elif "out" in args:
+        raise ValueError(f"a run that goes on stays in its folder: leave out --out {args.out}")
     else:
-        optimizer = optim.AdamW(model, args.lr, weight_decay=args.weight_decay)
-    schedules = {
-        "one-cycle": partial(optim.one_cycle, steps=steps),
-        "cosine": partial(optim.cosine, steps=steps),
-        "constant": optim.constant,
-    }
-    return optimizer, schedules[args.schedule](args.lr, warmup=args.warmup)
+        settings = _resumed_settings(args.resume, given)
+    how = {key: getattr(args, key) for key in ("workers", "strict") if key in args}
+    resume = "resume" in args
+    out = args.resume if resume else getattr(args, "out", None)
+    if out is not None and not resume:
+        folder.check_new(out)  # before the images are read
+    training, is_time_to_save = train.Run(settings, **how), _clock(*getattr(args, "save_every", ("min", 5.0)))
+    try:
+        with _Stop() as stop:
+            training.run(out, resume=resume, is_time_to_save=is_time_to_save, should_stop=stop.is_wanted)
+    except train.Stopped as stopped:
+        print(f"\n{stopped}", flush=True)
+        return 128 + stop.signal
 
 
-def _config(args):
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "command"}
-    versions = {
-        "numpy_resnet": __version__,
-        "python": platform.python_version(),
-        "numpy": metadata.version("numpy"),
-        "numba": metadata.version("numba"),
-    }
-    return {**options, "versions": versions}
+def _resumed_settings(out, given):
+    """The settings of a run; given ones must be the same. The data may have moved: their fingerprint decides."""
+    settings = recipe.SETTINGS | folder.read_config(out)["settings"]
+    differ = [key for key, value in given.items() if key != "data" and value != settings[key]]
+    if differ:
+        pairs = ", ".join(f"--{key.replace('_', '-')} {given[key]} (was {settings[key]})" for key in differ)
+        raise ValueError(f"{out} was begun with other settings: {pairs}; leave them out, or begin a new run")
+    return settings | given
 
 
-def _print_epoch(history):
-    if len(history) == 1:
-        print("\nepoch  train loss  accuracy  test loss  accuracy  images/s")
-    h = history[-1]
-    print(
-        f"{h['epoch']:>5}  {h['train_loss']:>10.4f}  {h['train_accuracy']:>8.2%}  {h['test_loss']:>9.4f}"
-        f"  {h['test_accuracy']:>8.2%}  {h['images_per_second']:>8.0f}",
-        flush=True,
-    )
+class _Stop:
+    """Ctrl-C and SIGTERM let the step end, and save; a second one stops at once, with what was saved before."""
+
+    def __init__(self):
+        self.signal, self.before = None, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():  # only there can Python handle signals
+            self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame):
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        print("\nstopping after this step (again: at once) ...", file=sys.stderr, flush=True)
+
+    def is_wanted(self):
+        return self.signal is not None
+
+
+def _clock(unit, every):
+    """step -> whether so many minutes or steps have passed since it last said so."""
+    count = (lambda step: step) if unit == "steps" else (lambda step: time.monotonic() / 60)
+    last = 0 if unit == "steps" else count(0)
+
+    def is_time(step):
+        nonlocal last
+        if count(step) - last < every:
+            return False
+        last = count(step)
+        return True
+
+    return is_time

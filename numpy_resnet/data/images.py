@@ -1,54 +1,117 @@
-"""Images on their way into the network: normalised, and moved about."""
+"""Labelled images that are read when they are asked for: from memory, or from files."""
 
-import operator
+import hashlib
+from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
+
+from numpy_resnet.data.decode import read_image
 
 
-def normalization(x):
-    """Mean and standard deviation of each channel of the training images.   x (N, C, H, W) -> mean, std (C,)
+class Skipped(UserWarning):
+    """Something was left out because it could not be read."""
 
-    A constant channel gets std 1, so that normalize makes it 0.
-    Raises ValueError for no images, NaN or infinity.
+
+class Images:
+    """len(images), images.labels (N,) int64, images.read(i) -> a Pillow image of `mode`, and images.name(i).
+
+    mode: "L" (grey) or "RGB", 8 bits each.
     """
-    if x.ndim != 4 or not x.size:
-        raise ValueError(f"x must be (N, C, H, W) and not empty; got shape {x.shape}")
-    mean, std = x.mean(axis=(0, 2, 3), dtype=np.float64), x.std(axis=(0, 2, 3), dtype=np.float64)
-    if not np.isfinite(mean).all():
-        raise ValueError("x must be finite; it holds NaN or infinity: mend the images first")
-    return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+
+    def __init__(self, labels, mode):
+        if mode not in ("L", "RGB"):
+            raise ValueError(f'mode must be "L" or "RGB"; got {mode!r}')
+        self.labels, self.mode = np.asarray(labels, np.int64), mode
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def channels(self):
+        return len(self.mode)  # "L" or "RGB"
+
+    def subset(self, indices):
+        """These of the images, in this order."""
+        raise NotImplementedError
+
+    def joined(self, other):
+        """These images and then those of another part of the same data."""
+        raise NotImplementedError
+
+    def read(self, i):
+        raise NotImplementedError
+
+    def name(self, i):
+        raise NotImplementedError
+
+    def fingerprint(self):
+        """A short text that other images, labels or another order would change; of files, other names or sizes."""
+        digest = hashlib.blake2b(self.labels.tobytes() + self.mode.encode(), digest_size=16)
+        self._add_to(digest)
+        return digest.hexdigest()
 
 
-def normalize(x, mean, std):
-    """(x - mean) / std, channel by channel.   x (N, C, H, W), mean and std (C,) -> a new array as x
+class ArrayImages(Images):
+    """Images in memory.   pixels (N, H, W) for grey or (N, H, W, 3) for colour, uint8; labels (N,)
 
-    Raises TypeError for integers, ValueError unless there is one mean and one positive std for each channel.
+    Raises TypeError for other numbers, ValueError for other shapes.
     """
-    if x.dtype.kind != "f":
-        raise TypeError(f"x must be float32 or float64; got {x.dtype}: convert it with .astype(np.float32)")
-    mean, std = np.asarray(mean, x.dtype), np.asarray(std, x.dtype)
-    if x.ndim != 4 or mean.shape != x.shape[1:2] or std.shape != x.shape[1:2]:
-        raise ValueError(
-            f"x must be (N, C, H, W), mean and std (C,); got shapes {x.shape}, {mean.shape} and {std.shape}"
-        )
-    if not (std > 0).all():
-        raise ValueError(f"std must be positive in each channel; got {std}")
-    return (x - mean[:, None, None]) / std[:, None, None]
+
+    def __init__(self, pixels, labels, mode=None):
+        own = "L" if pixels.ndim == 3 else "RGB"
+        super().__init__(labels, mode or own)
+        if pixels.dtype != np.uint8:
+            raise TypeError(f"pixels must be uint8, 0 to 255; got {pixels.dtype}")
+        if pixels.ndim not in (3, 4) or pixels.shape[3:] not in ((), (3,)) or 0 in pixels.shape[1:]:
+            raise ValueError(f"pixels must be (N, H, W) or (N, H, W, 3), not empty; got shape {pixels.shape}")
+        if self.labels.shape != pixels.shape[:1]:
+            raise ValueError(f"labels must be ({len(pixels)},), one for each image; got shape {self.labels.shape}")
+        self.pixels = pixels
+
+    def subset(self, indices):
+        return ArrayImages(self.pixels[indices], self.labels[indices], self.mode)
+
+    def joined(self, other):
+        if self.pixels.shape[1:] != other.pixels.shape[1:]:
+            came = f"got {self.pixels.shape[1:]} and {other.pixels.shape[1:]}"
+            raise ValueError(f"images that are joined must have one shape; {came}")
+        pixels = np.concatenate([self.pixels, other.pixels])
+        return ArrayImages(pixels, np.concatenate([self.labels, other.labels]), self.mode)
+
+    def read(self, i):
+        return Image.fromarray(self.pixels[i]).convert(self.mode)
+
+    def name(self, i):
+        return f"image {i}"
+
+    def _add_to(self, digest):
+        digest.update(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels))
 
 
-def random_shift(x, rng, pixels=1, *, fill=0):
-    """Move each image by up to so many pixels along each axis.   x (N, C, H, W) -> a new array as x
+class FileImages(Images):
+    """Images in files, decoded anew each time; read raises ImageError for a file that cannot be."""
 
-    What comes in at the edges is `fill`: a number, or one for each channel. Black is -mean / std.
-    rng: np.random.Generator, asked for two integers for each image.   Raises ValueError for pixels below 0.
-    """
-    N, C, H, W = x.shape
-    if (pixels := operator.index(pixels)) < 0:
-        raise ValueError(f"pixels must be at least 0; got {pixels}")
-    padded = np.empty((N, C, H + 2 * pixels, W + 2 * pixels), x.dtype)
-    padded[:] = np.broadcast_to(fill, C)[:, None, None]
-    padded[:, :, pixels : pixels + H, pixels : pixels + W] = x
-    windows = sliding_window_view(padded, (H, W), axis=(2, 3))  # (N, C, 2*pixels+1, 2*pixels+1, H, W)
-    row, column = rng.integers(0, 2 * pixels + 1, (2, N))
-    return windows[np.arange(N), :, row, column]  # (N, C, H, W)
+    def __init__(self, paths, labels, mode="RGB"):
+        super().__init__(labels, mode)
+        self.paths = [Path(path) for path in paths]
+        if self.labels.shape != (len(self.paths),):
+            raise ValueError(f"labels must be ({len(self.paths)},), one for each path; got {self.labels.shape}")
+
+    def subset(self, indices):
+        return FileImages([self.paths[i] for i in np.arange(len(self))[indices]], self.labels[indices], self.mode)
+
+    def joined(self, other):
+        return FileImages(self.paths + other.paths, np.concatenate([self.labels, other.labels]), self.mode)
+
+    def read(self, i):
+        return read_image(self.paths[i], self.mode)
+
+    def name(self, i):
+        return str(self.paths[i])
+
+    def _add_to(self, digest):
+        for path in self.paths:  # the folder may have moved; the file, its class and its size are the same
+            size = path.stat().st_size if path.exists() else -1
+            digest.update(f"{path.parent.name}/{path.name} {size}\n".encode("utf-8", "surrogateescape"))

@@ -1,0 +1,18 @@
+"""Every picture: functions from arrays to a matplotlib Figure. None shows it, none changes a setting."""
+
+from numpy_resnet.plots.confusion import confusion_matrix
+from numpy_resnet.plots.curves import learning_curves, roc
+from numpy_resnet.plots.sheets import filters, heat_maps, predictions
+from numpy_resnet.plots.style import BLUE, QUIET, VERMILLION
+
+__all__ = [
+    "BLUE",
+    "QUIET",
+    "VERMILLION",
+    "confusion_matrix",
+    "filters",
+    "heat_maps",
+    "learning_curves",
+    "predictions",
+    "roc",
+]
