@@ -6,6 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/numpy-resnet train
+	$(BIN)/numpy-resnet evaluate
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest
