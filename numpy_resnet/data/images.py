@@ -14,9 +14,10 @@ class Skipped(UserWarning):
 
 
 class Images:
-    """len(images), images.labels (N,) int64, images.read(i) -> a Pillow image of `mode`, and images.name(i).
+    """What ArrayImages and FileImages share: len(images), images.labels (N,) int64, images.mode, images.channels.
 
-    mode: "L" (grey) or "RGB", 8 bits each.
+    Each of them has read(i) -> a Pillow image of `mode`, "L" (grey) or "RGB", 8 bits each; name(i) -> text;
+    subset(indices) -> these of the images, in this order; joined(other) -> these, then those of the same kind.
     """
 
     def __init__(self, labels, mode):
@@ -30,20 +31,6 @@ class Images:
     @property
     def channels(self):
         return len(self.mode)  # "L" or "RGB"
-
-    def subset(self, indices):
-        """These of the images, in this order."""
-        raise NotImplementedError
-
-    def joined(self, other):
-        """These images and then those of another part of the same data."""
-        raise NotImplementedError
-
-    def read(self, i):
-        raise NotImplementedError
-
-    def name(self, i):
-        raise NotImplementedError
 
     def fingerprint(self):
         """A short text that other images, labels or another order would change; of files, other names or sizes."""

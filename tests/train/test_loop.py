@@ -121,9 +121,6 @@ def test_batches_that_lost_their_images_are_no_step():
                 raise data.ImageError(f"image {i} does not exist")
             return super().read(i)
 
-        def subset(self, indices):
-            raise NotImplementedError
-
     model, optimizer = build(lr=0.1)
     twin, _ = build()
     loader, rates = data.Loader(Vanishing(PIXELS[:4], LABELS[:4]), **SCALE), []
