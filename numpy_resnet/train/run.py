@@ -159,7 +159,8 @@ class Run:
                 f"groups:          {len(set(data.groups_of(names, group))):,} of {len(names):,} images, by their names"
             )
         print(f"validation:      {len(self.val_loader.images):,}; test, not looked at: {len(self.test or ()):,}")
-        print(f"an epoch is {steps:,} steps of {batch_size}" + (f", the last of {last}" if last != batch_size else ""))
+        whole = f"{steps:,} steps of {batch_size}" + (f", the last of {last}" if last != batch_size else "")
+        print(f"an epoch is {whole if steps > 1 else f'one step of {last}'}")
         if progress.step:
             print(f"goes on in epoch {progress.epoch}, after step {progress.step:,}")
         print(

@@ -327,6 +327,22 @@ def test_images_in_memory_keep_their_size():
     assert batch.x.shape == (2, 1, 6, 9)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "said"),
+    [
+        (4, "4 steps of 4"),
+        (5, "3 steps of 5, the last of 6"),
+        (7, "3 steps of 7, the last of 2"),
+        (99, "one step of 16"),
+    ],
+)
+def test_an_uneven_last_batch_is_said(tmp_path, capsys, batch_size, said):
+    images = make_folder(tmp_path / "data", n=8, parts=("train", "val", "test"))
+    settings = recipe.SETTINGS | {"data": str(images), "size": 8, "model": "cifar_resnet20", "epochs": 1}
+    train.Run(settings | {"batch_size": batch_size}).run(tmp_path / "run")
+    assert f"an epoch is {said}\n" in capsys.readouterr().out
+
+
 def test_the_positive_class():
     assert recipe.positive_class(recipe.SETTINGS, ("a", "b")) == 1
     assert recipe.positive_class(recipe.SETTINGS | {"positive": "a"}, ("a", "b")) == 0
