@@ -1,12 +1,11 @@
 """numpy-resnet evaluate"""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from numpy_resnet import metrics, plots, train
-from numpy_resnet.cli.options import add_workers
+from numpy_resnet.cli.options import add_workers, new_command
 from numpy_resnet.grad_cam import grad_cam
 from numpy_resnet.train import folder, recipe
 
@@ -21,14 +20,9 @@ EXPLAINED = 12
 
 
 def add_commands(commands):
-    parser = commands.add_parser(
-        "evaluate",
-        help="how good a trained network is on the test images",
-        description=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=evaluate)
-    add = parser.add_argument
+    add = new_command(
+        commands, evaluate, "evaluate", "how good a trained network is on the test images", HELP
+    ).add_argument
     add("run", nargs="?", type=Path, metavar="RUN", help="the folder of a run (default: the newest in runs/)")
     add("--which", choices=("best", "last"), default="best", help="epoch (default: best, by validation loss)")
     add("--part", choices=("test", "val", "train"), default="test", help="of the data (default: test)")

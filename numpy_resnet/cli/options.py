@@ -5,6 +5,14 @@ import re
 from pathlib import Path
 
 
+def new_command(commands, run, name, help, description=None):
+    """A command's parser; its description keeps its lines.   -> argparse.ArgumentParser"""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(name, help=help, description=description or help, formatter_class=form)
+    parser.set_defaults(command=run)
+    return parser
+
+
 def add_weights(add):
     add(
         "--weights",

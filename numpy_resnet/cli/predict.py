@@ -1,6 +1,5 @@
 """numpy-resnet predict and explain: what a network says of images, and where it looked."""
 
-import argparse
 import csv
 import itertools
 import json
@@ -12,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from numpy_resnet import data, ops, plots, train
-from numpy_resnet.cli.options import add_weights
+from numpy_resnet.cli.options import add_weights, new_command
 from numpy_resnet.grad_cam import grad_cam
 from numpy_resnet.train import folder
 
@@ -29,27 +28,14 @@ MOST = 40  # in one picture
 
 
 def add_commands(commands):
-    parser = commands.add_parser(
-        "predict",
-        help="class and probability of images",
-        description=PREDICT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=predict)
+    parser = new_command(commands, predict, "predict", "class and probability of images", PREDICT)
     _add_images(parser.add_argument)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="a JSON list, with the probability of every class")
     output.add_argument("--csv", action="store_true", help="a table with the probability of every class")
 
-    parser = commands.add_parser(
-        "explain",
-        help="where the network looked, as a heat map",
-        description=EXPLAIN,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=explain)
-    _add_images(parser.add_argument)
-    add = parser.add_argument
+    add = new_command(commands, explain, "explain", "where the network looked, as a heat map", EXPLAIN).add_argument
+    _add_images(add)
     add("--class", dest="name", metavar="CLASS", help="what to look for (default: what the network says)")
     add("--layer", metavar="NAME", help="such as layer3 (default: the deepest stage with maps of 6 pixels or more)")
     add("--out", type=Path, metavar="PNG", help="a new file (default: explanation.png, explanation-2.png ...)")

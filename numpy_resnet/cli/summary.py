@@ -1,21 +1,13 @@
 """numpy-resnet summary"""
 
-import argparse
-
-from numpy_resnet.cli.options import at_least
+from numpy_resnet.cli.options import at_least, new_command
 from numpy_resnet.models import MODELS
 from numpy_resnet.train.recipe import stem_option
 
 
 def add_commands(commands):
-    parser = commands.add_parser(
-        "summary",
-        help="the stages of a network",
-        description="Output shape, parameters and multiply-adds of every stage.\n\nmodels: " + ", ".join(MODELS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=summary)
-    add = parser.add_argument
+    about = "Output shape, parameters and multiply-adds of every stage.\n\nmodels: " + ", ".join(MODELS)
+    add = new_command(commands, summary, "summary", "the stages of a network", about).add_argument
     add("model", nargs="?", default="resnet18", choices=MODELS, metavar="MODEL", help="(default: resnet18)")
     add("--input", metavar="CxHxW", help="one image (default: 3x224x224; CIFAR nets: 3x32x32)")
     add("--classes", type=at_least(1), metavar="N", help="default: 1000, or 10 for the CIFAR nets")

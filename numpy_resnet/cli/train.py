@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 from numpy_resnet import data, train
-from numpy_resnet.cli.options import add_workers, at_least, interval, numbers, share
-from numpy_resnet.models import MODELS
+from numpy_resnet.cli.options import add_workers, at_least, interval, new_command, numbers, share
 from numpy_resnet.train import folder, recipe
 
 HELP = """\
@@ -25,14 +24,8 @@ class (or train/, val/ and test/ with such sub-folders), MNIST's IDX files, CIFA
 
 
 def add_commands(commands):
-    parser = commands.add_parser(
-        "train",
-        help="train a network on images",
-        description=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,  # so that --resume can tell what was asked for
-    )
-    parser.set_defaults(command=run)
+    parser = new_command(commands, run, "train", "train a network on images", HELP)
+    parser.argument_default = argparse.SUPPRESS  # so that --resume can tell what was asked for
     _add_data(parser.add_argument_group("data").add_argument)
     _add_network(parser.add_argument_group("network and optimizer").add_argument)
     _add_variation(parser.add_argument_group("how training images vary").add_argument)
@@ -60,15 +53,20 @@ def _add_data(add):
 
 
 def _add_network(add):
-    add("--model", choices=MODELS, metavar="NAME", help="resnet18 (default), resnet34, ..., cifar_resnet20, ...")
-    add("--stem", choices=("imagenet", "cifar"), help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
+    add(
+        "--model",
+        choices=recipe.CHOICES["model"],
+        metavar="NAME",
+        help="resnet18 (default), resnet34, ..., cifar_resnet20, ...",
+    )
+    add("--stem", choices=recipe.CHOICES["stem"], help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
     add("--dropout", type=float, metavar="P", help="before the last layer (default: 0)")
     add("--epochs", type=at_least(1), metavar="N", help="passes over the training images (default: 12)")
     add("--batch-size", type=at_least(2), metavar="N", help="images in one step (default: 32)")
     add("--lr", type=float, metavar="RATE", help="the largest learning rate (default: 0.02, with adamw 0.001)")
-    add("--schedule", choices=("one-cycle", "cosine", "constant"), help="default: one-cycle")
+    add("--schedule", choices=recipe.CHOICES["schedule"], help="default: one-cycle")
     add("--warmup", type=at_least(0), metavar="STEPS", help="steps of linear warm-up (default: 0)")
-    add("--optimizer", choices=("sgd", "adamw"), help="default: sgd, with Nesterov's momentum of 0.9")
+    add("--optimizer", choices=recipe.CHOICES["optimizer"], help="default: sgd, with Nesterov's momentum of 0.9")
     add("--weight-decay", type=float, metavar="RATE", help="default: 0.0005")
     add("--class-weights", action="store_true", help="each class weighs the same, however many images it has")
     add("--positive", metavar="CLASS", help="of two classes, the one to be found (default: the second)")

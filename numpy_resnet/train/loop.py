@@ -12,6 +12,8 @@ from numpy_resnet.data import batch_starts
 from numpy_resnet.layers import trace
 from numpy_resnet.train.evaluation import evaluate
 
+ADVICE = "try a smaller learning rate or a longer warm-up"
+
 
 @dataclasses.dataclass
 class Progress:
@@ -169,9 +171,6 @@ def balanced_weights(labels, num_classes, dtype=np.float32):
 
 def _where(progress, lr):
     return f"in epoch {progress.epoch}, step {progress.step}, at a learning rate of {lr:g}"
-
-
-ADVICE = "try a smaller learning rate or a longer warm-up"
 
 
 def _diverged(model, x, progress, lr):

@@ -37,6 +37,22 @@ SETTINGS = {  # all that decides which numbers come out, with the defaults; a ru
     "seed": 0,
 }
 
+CHOICES = {
+    "model": tuple(MODELS),
+    "stem": ("imagenet", "cifar"),
+    "schedule": ("one-cycle", "cosine", "constant"),
+    "optimizer": ("sgd", "adamw"),
+}
+
+
+def check_settings(settings):
+    """Raises ValueError for settings that are missing, unknown, or none of their choices."""
+    if odd := sorted(SETTINGS.keys() ^ settings.keys()):
+        raise ValueError(f"settings must be those of recipe.SETTINGS; {odd[0]!r} is unknown or missing")
+    for key, choices in CHOICES.items():
+        if settings[key] not in choices and settings[key] != SETTINGS[key]:
+            raise ValueError(f"{key} must be one of {', '.join(choices)}; got {settings[key]!r}")
+
 
 def load_data(settings, *, strict=False):
     """The data set that the settings name, split as they say."""

@@ -23,6 +23,7 @@ class Run:
     """
 
     def __init__(self, settings, *, workers=2, strict=False):
+        recipe.check_settings(settings)
         self.settings, loading = settings, {"workers": workers, "strict": strict}
         dataset = recipe.load_data(settings, strict=strict)
         self.classes, self.name, self.test = dataset.classes, dataset.name, dataset.test

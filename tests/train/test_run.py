@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -252,6 +253,18 @@ def test_a_checkpoint_of_other_settings_is_refused(copied, capsys):
     assert "last.npz must be of this run; its settings are not those of config.json" in err
 
 
+def test_settings_that_are_none_are_one_line(copied, capsys):
+    """config.json was edited by hand."""
+    config = json.loads((copied / "config.json").read_text())
+    for key, value, message in (
+        ("model", "resnet19", "model must be one of resnet18, .*; got 'resnet19'"),
+        ("schedule", None, "schedule must be one of one-cycle, cosine, constant; got None"),
+        ("speed", 9, "'speed' is unknown or missing"),
+    ):
+        folder.write_json(copied / "config.json", {**config, "settings": {**config["settings"], key: value}})
+        assert re.search(message, refused(capsys, "train", "--resume", copied))
+
+
 def test_other_versions_are_named(copied, capsys):
     config = json.loads((copied / "config.json").read_text())
     config["versions"]["numba"] = "0.1"
@@ -296,6 +309,28 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(tmp_path):
     with pytest.raises(FloatingPointError, match=r"conv1.weight is not finite, so .*last.npz was not written"):
         checkpoint.save_training(path, run.model, run.optimizer)
     assert path.read_bytes() == before
+
+
+def test_evaluation_has_the_loss_of_the_training_and_counts_what_it_skips(tmp_path, capsys):
+    """Both weigh the classes, of which one has half as many images."""
+    images, out = make_folder(tmp_path / "data", n=8, parts=("train", "val", "test")), tmp_path / "run"
+    for path in data.find_files(images / "train" / "DARK")[:4]:
+        path.unlink()
+    (images / "val" / "DARK" / "broken.png").write_text("no image")
+    assert (
+        main(["train", "--data", str(images), "--out", str(out), *OPTIONS[:5], "--class-weights", "--epochs", "1"]) == 0
+    )
+    (row,) = checkpoint.load_metadata(out / "last.npz")["progress"]["history"]
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--part", "val"]) == 0
+    assert "on 16 val images of data, without 1 that cannot be read" in capsys.readouterr().out
+    metrics = json.loads((out / "val" / "metrics.json").read_text())
+    assert (metrics["loss"], metrics["images"], metrics["skipped"]) == (row["val_loss"], 16, 1)
+    trained = train.load_trained(out)
+    np.testing.assert_allclose(trained.class_weight, [1.5, 0.75])
+    with pytest.warns(data.Skipped, match="broken.png"):
+        unweighted = train.evaluate(trained.model, trained.loader(recipe.load_data(trained.settings).val)).loss
+    assert abs(unweighted - metrics["loss"]) > 1e-3
 
 
 # Settings

@@ -35,4 +35,5 @@ def check(x, weight, bias, stride, padding):
 
 
 def check_upstream(dy, cache):
+    """Raises unless dy is (N, OC, OH, OW), as y was, and of x's dtype."""
     _checks.upstream(dy, (len(cache.x), len(cache.weight), *cache.output), cache.x.dtype)
