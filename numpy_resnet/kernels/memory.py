@@ -3,6 +3,7 @@
 A 64-byte vector that straddles two cache lines is loaded twice, and NumPy aligns to 16 bytes.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -15,15 +16,55 @@ from numba.np.arrayobj import populate_array
 from numpy_resnet.kernels.jit import DISABLED
 
 CACHE_LINE = 64
+LARGE, KEPT = 2**18, 2**30  # bytes: of an array that is worth keeping, and of all that wait for their next use
 
 
 def empty(shape, dtype):
-    """An uninitialised C-contiguous array whose first element starts a cache line."""
-    size = math.prod(shape)
+    """An uninitialised C-contiguous array whose first element starts a cache line.
+
+    A large one comes from memory that an earlier array has left: a step of training asks for the same sizes again and
+    again, and what the system hands out anew it first fills with zeros, which takes as long as a pass over it.
+    """
     dtype = np.dtype(dtype)
-    buffer = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
-    start = -buffer.ctypes.data % CACHE_LINE // dtype.itemsize
-    return buffer[start : start + size].reshape(shape)
+    size = math.prod(shape)
+    room = size * dtype.itemsize + CACHE_LINE
+    memory = np.asarray(_Lease(room)) if room >= LARGE else np.empty(room, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size * dtype.itemsize].view(dtype).reshape(shape)
+
+
+class _Lease:
+    """Memory that comes back to `_waiting` when the last array over it is gone."""
+
+    def __init__(self, room):
+        self.memory = _waiting.take(room)
+        self.__array_interface__ = self.memory.__array_interface__
+
+    def __del__(self):
+        _waiting.put(self.memory)
+
+
+class _Waiting:
+    """Memory that waits for its next use, by size; beyond KEPT bytes the system gets some back."""
+
+    def __init__(self):
+        self.by_size, self.bytes = {}, 0
+
+    def take(self, room):
+        room = -(-room // (step := 2 ** max(16, room.bit_length() - 4))) * step  # few sizes, at most 1/8 too large
+        with contextlib.suppress(KeyError, IndexError):  # one call each: threads may come between
+            memory = self.by_size[room].pop()
+            self.bytes -= room
+            return memory
+        return np.empty(room, np.uint8)
+
+    def put(self, memory):
+        if self.bytes + memory.size <= KEPT:
+            self.bytes += memory.size
+            self.by_size.setdefault(memory.size, []).append(memory)
+
+
+_waiting = _Waiting()
 
 
 def contiguous(x):

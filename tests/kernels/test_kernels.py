@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numpy_resnet.kernels import batchnorm, memory
-from numpy_resnet.kernels.matmul import BLOCK, COLUMNS, DEPTH, ROWS, matmul, multiply
+from numpy_resnet.kernels.matmul import BLOCK, DEPTH, GROUP, matmul, product
+from numpy_resnet.kernels.vectors import COLUMNS, ROWS
 
 RNG = np.random.default_rng(2)
 SIZES, ORDERS = st.integers(0, 40), st.sampled_from("CF")
@@ -29,7 +30,7 @@ def test_matmul_equals_numpy(rows, depth, columns, order_a, order_b, dtype):
 @pytest.mark.parametrize("beyond", [-1, 0, 1, ROWS + 1])
 def test_matmul_at_the_edges_of_its_tiles(beyond):
     a = RNG.standard_normal((BLOCK + beyond, 2 * DEPTH + beyond))
-    b = RNG.standard_normal((2 * DEPTH + beyond, COLUMNS + beyond))
+    b = RNG.standard_normal((2 * DEPTH + beyond, GROUP * COLUMNS + beyond))
     np.testing.assert_allclose(matmul(a, b), a @ b, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(matmul(b.T, a.T), b.T @ a.T, rtol=1e-12, atol=1e-12)
 
@@ -38,9 +39,9 @@ def test_the_kernel_steps_without_the_compiler_too():
     """Where the compiler is off, matmul asks NumPy; its kernel is tried here on its own."""
     a, b = RNG.standard_normal((ROWS + 1, 3)), RNG.standard_normal((3, 2))
     y = np.ones((ROWS + 1, 2))
-    multiply(a, b, y, False)
+    product(a, b, y, False)
     np.testing.assert_allclose(y, a @ b, rtol=1e-13)
-    multiply(a, b, y, True)
+    product(a, b, y, True)
     np.testing.assert_allclose(y, 2 * (a @ b), rtol=1e-13)
 
 

@@ -23,34 +23,6 @@ def test_im2col_and_col2im_are_transposes(data):
     np.testing.assert_allclose(np.sum(cols * other), np.sum(x * back), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("algorithm", ops.conv.ALGORITHMS)
-def test_each_convolution_algorithm_by_name(algorithm):
-    conv = ops.conv.ALGORITHMS[algorithm]
-    x, weight, bias = numbers(RNG, 2, 3, 7, 5), numbers(RNG, 4, 3, 3, 2), numbers(RNG, 4)
-    options = {"stride": (2, 1), "padding": (1, 0)}
-    y, cache = conv.conv2d(x, weight, bias, **options)
-    expected, expected_cache = ops.conv.naive.conv2d(x, weight, bias, **options)
-    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-    dy = numbers(RNG, *y.shape)
-    for got, want in zip(
-        conv.conv2d_backward(dy, cache), ops.conv.naive.conv2d_backward(dy, expected_cache), strict=True
-    ):
-        np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
-
-
-def test_convolution_in_several_blocks_equals_one(monkeypatch):
-    """A batch that does not fit one block, with a remainder, gives what one block gives."""
-    x, weight = numbers(RNG, 5, 3, 6, 6), numbers(RNG, 4, 3, 3, 3)
-    y, cache = ops.conv2d(x, weight, padding=1)
-    gradients = ops.conv2d_backward(y, cache)
-    monkeypatch.setattr(ops.conv.im2col, "BLOCK", 2 * 36 * 27)
-    blocked_y, cache = ops.conv2d(x, weight, padding=1)
-    np.testing.assert_allclose(blocked_y, y, rtol=1e-12, atol=1e-12)
-    for got, want in zip(ops.conv2d_backward(y, cache), gradients, strict=True):
-        if want is not None:
-            np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
-
-
 @pytest.mark.real_size
 def test_the_stem_leaves_a_remainder():
     """224 + 6 - 7 is odd: the last row of padding is in no window."""
