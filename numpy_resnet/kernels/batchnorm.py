@@ -7,7 +7,7 @@ neither on the number of threads nor much on the rounding of one long sum.
 import numpy as np
 from numba import prange
 
-from numpy_resnet.kernels.jit import parallel_jit
+from numpy_resnet.kernels.jit import jit, parallel_jit
 
 ROWS = 256
 
@@ -53,6 +53,42 @@ def normalize(x, mean, scale, bias, y):
 
 
 @parallel_jit
+def normalize_relu(x, mean, scale, bias, y):
+    """y = max((x - mean) * scale + bias, 0); NaN stays NaN."""
+    M, C = x.shape
+    for m in prange(M):
+        for c in range(C):
+            value = (x[m, c] - mean[c]) * scale[c] + bias[c]
+            y[m, c] = 0 if value <= 0 else value
+
+
+@parallel_jit
+def normalize_add_relu(x, mean, scale, bias, shortcut, y):
+    """y = max((x - mean) * scale + bias + shortcut, 0); NaN stays NaN."""
+    M, C = x.shape
+    for m in prange(M):
+        for c in range(C):
+            value = (x[m, c] - mean[c]) * scale[c] + bias[c] + shortcut[m, c]
+            y[m, c] = 0 if value <= 0 else value
+
+
+@parallel_jit
+def sums_behind_relu(dy, y, x, mean, dh):
+    """dh = dy where y > 0 (or NaN), else 0, and sums_of_upstream of dh, while it is at hand."""
+    M, C = x.shape
+    blocks = (M + ROWS - 1) // ROWS
+    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):
+        for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
+            for c in range(C):
+                passed = 0 if y[m, c] <= 0 else dy[m, c]
+                dh[m, c] = passed
+                plain[block, c] += passed
+                weighted[block, c] += passed * (x[m, c] - mean[c])
+    return total(plain), total(weighted)
+
+
+@parallel_jit
 def sums_of_upstream(dy, x, mean):
     """sum of dy (C,) and sum of dy * (x - mean) (C,), in float64."""
     M, C = x.shape
@@ -63,12 +99,17 @@ def sums_of_upstream(dy, x, mean):
             for c in range(C):
                 plain[block, c] += dy[m, c]
                 weighted[block, c] += dy[m, c] * (x[m, c] - mean[c])
-    total, total_weighted = np.zeros(C), np.zeros(C)
-    for block in range(blocks):
-        for c in range(C):
-            total[c] += plain[block, c]
-            total_weighted[c] += weighted[block, c]
-    return total, total_weighted
+    return total(plain), total(weighted)
+
+
+@jit
+def total(parts):
+    """The sum of the rows, in their order."""
+    y = np.zeros(parts.shape[1])
+    for part in parts:
+        for c in range(len(y)):
+            y[c] += part[c]
+    return y
 
 
 @parallel_jit

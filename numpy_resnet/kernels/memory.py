@@ -26,18 +26,23 @@ def empty(shape, dtype):
     again, and what the system hands out anew it first fills with zeros, which takes as long as a pass over it.
     """
     dtype = np.dtype(dtype)
-    size = math.prod(shape)
-    room = size * dtype.itemsize + CACHE_LINE
-    memory = np.asarray(_Lease(room)) if room >= LARGE else np.empty(room, np.uint8)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.asarray(_Lease(size)) if size >= LARGE else _aligned(size)
+    return memory[:size].view(dtype).reshape(shape)
+
+
+def _aligned(size):
+    """So many bytes, from the start of a cache line."""
+    memory = np.empty(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size * dtype.itemsize].view(dtype).reshape(shape)
+    return memory[start : start + size]
 
 
 class _Lease:
-    """Memory that comes back to `_waiting` when the last array over it is gone."""
+    """Memory that goes back to `_waiting` when the last array over it is gone."""
 
-    def __init__(self, room):
-        self.memory = _waiting.take(room)
+    def __init__(self, size):
+        self.memory = _waiting.take(size)
         self.__array_interface__ = self.memory.__array_interface__
 
     def __del__(self):
@@ -50,13 +55,14 @@ class _Waiting:
     def __init__(self):
         self.by_size, self.bytes = {}, 0
 
-    def take(self, room):
-        room = -(-room // (step := 2 ** max(16, room.bit_length() - 4))) * step  # few sizes, at most 1/8 too large
-        with contextlib.suppress(KeyError, IndexError):  # one call each: threads may come between
-            memory = self.by_size[room].pop()
-            self.bytes -= room
+    def take(self, size):
+        step = 2 ** (size.bit_length() - 4)
+        size = -(-size // step) * step  # few sizes, at most 1/8 too large
+        with contextlib.suppress(KeyError, IndexError):  # rather than ask first: another thread may come between
+            memory = self.by_size[size].pop()
+            self.bytes -= size
             return memory
-        return np.empty(room, np.uint8)
+        return _aligned(size)
 
     def put(self, memory):
         if self.bytes + memory.size <= KEPT:

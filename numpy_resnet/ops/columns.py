@@ -40,12 +40,17 @@ def col2im(cols, *, size, kernel_size, stride=1, padding=0):
     return channels_first(add_window_rows(rows, (N, H, W, C), (KH, KW), stride, padding))
 
 
+def windows_are_pixels(kernel_size, stride, padding):
+    """Whether each pixel is its own window: nothing has to be laid out, and nothing added back."""
+    return (*kernel_size, *stride, *padding) == (1, 1, 1, 1, 0, 0)
+
+
 def window_rows(x, kernel_size, stride, padding):
     """The windows of a channels-last x (N, H, W, C) as the rows of a matrix (N*OH*OW, KH*KW*C)."""
     (N, H, W, C), (KH, KW), (SH, SW), (PH, PW) = x.shape, kernel_size, stride, padding
     OH, OW = (H + 2 * PH - KH) // SH + 1, (W + 2 * PW - KW) // SW + 1
-    if (KH, KW, SH, SW, PH, PW) == (1, 1, 1, 1, 0, 0):
-        return x.reshape(N * H * W, C)  # each pixel is its own window
+    if windows_are_pixels(kernel_size, stride, padding):
+        return x.reshape(N * H * W, C)
     cols = empty((N, OH, OW, KH, KW * C), x.dtype)
     columns.im2col(x.reshape(N, H, W * C), cols, C, SH, SW, PH, PW)
     return cols.reshape(N * OH * OW, KH * KW * C)
@@ -55,7 +60,7 @@ def add_window_rows(rows, shape, kernel_size, stride, padding):
     """The transpose of window_rows: rows (N*OH*OW, KH*KW*C) -> dx (N, H, W, C), the shape given."""
     (N, H, W, C), (KH, KW), (SH, SW), (PH, PW) = shape, kernel_size, stride, padding
     OH, OW = (H + 2 * PH - KH) // SH + 1, (W + 2 * PW - KW) // SW + 1
-    if (KH, KW, SH, SW, PH, PW) == (1, 1, 1, 1, 0, 0):
+    if windows_are_pixels(kernel_size, stride, padding):
         return rows.reshape(N, H, W, C)
     x = empty((N, H, W * C), rows.dtype)
     columns.col2im(rows.reshape(N, OH, OW, KH, KW * C), x, C, SH, SW, PH, PW)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy_resnet.kernels.matmul import matmul
 from numpy_resnet.kernels.memory import empty
 from numpy_resnet.layout import channels_first, channels_last
-from numpy_resnet.ops.columns import add_window_rows, window_rows
+from numpy_resnet.ops.columns import add_window_rows, window_rows, windows_are_pixels
 from numpy_resnet.ops.conv import _problem
 
 BLOCK = 2**20  # elements of a block of windows: 4 MB in float32
@@ -51,6 +51,9 @@ def conv2d_backward(dy, cache):
         dy_rows = dy[block].reshape(-1, OC)  # (n*OH*OW, OC)
         windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)
         matmul(dy_rows.T, windows, out=dfilters, accumulate=True)
+        if windows_are_pixels(kernel_size, cache.stride, cache.padding):
+            matmul(dy_rows, filters.reshape(OC, -1), out=dx.reshape(-1, x.shape[3]))
+            continue
         dwindows = matmul(dy_rows, filters.reshape(OC, -1))  # (n*OH*OW, KH*KW*C)
         dx[block] = add_window_rows(dwindows, x[block].shape, kernel_size, cache.stride, cache.padding)
     dweight = channels_first(dfilters.reshape(filters.shape))
@@ -60,5 +63,7 @@ def conv2d_backward(dy, cache):
 def _blocks(cache):
     """Slices of the batch, of as many images as fill a block with their windows, at least one."""
     (OH, OW), taps = cache.output, cache.weight[0].size
+    if windows_are_pixels(cache.weight.shape[2:], cache.stride, cache.padding):
+        return [slice(None)]
     images = max(1, BLOCK // (OH * OW * taps))
     return [slice(n, n + images) for n in range(0, len(cache.x), images)]
