@@ -4,6 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from numpy_resnet import ops, reference
@@ -182,11 +183,34 @@ def cross_entropy(draw):
     )
 
 
+def _fused(name, shortcut):
+    """Away from the kink of ReLU; the definition is the composition of definitions."""
+
+    @st.composite
+    def fused(draw):
+        example = draw(batchnorm2d())
+        x, weight, bias = example.arrays
+        more = (numbers(draw(RNGS), *x.shape),) if shortcut else ()
+
+        def definition(x, weight, bias, *more):
+            h = reference.batchnorm2d(x, weight, bias)
+            return reference.relu(reference.add(h, *more) if more else h)
+
+        f = getattr(ops, name)
+        h = example.definition(x, weight, bias) + sum(more)
+        assume(np.abs(h).min() > 1e-4)
+        return Example(f, getattr(ops, f"{name}_backward"), definition, (x, weight, bias, *more))
+
+    return fused
+
+
 OPS = {
     "add": add,
     "avgpool2d": _pool("avgpool2d"),
     "col2im": col2im,
     "batchnorm2d": batchnorm2d,
+    "batchnorm2d_add_relu": _fused("batchnorm2d_add_relu", shortcut=True),
+    "batchnorm2d_relu": _fused("batchnorm2d_relu", shortcut=False),
     "batchnorm2d_inference": batchnorm2d_inference,
     "conv2d": conv2d,
     "cross_entropy": cross_entropy,

@@ -1,6 +1,7 @@
 """Layers: an op pair, its parameters, and one cache that forward leaves and backward takes."""
 
 from numpy_resnet.layers.base import Composite, Layer, Sequential
+from numpy_resnet.layers.fused import NormAddReLU, NormReLU
 from numpy_resnet.layers.trace import Trace, trace
 from numpy_resnet.layers.with_parameters import BatchNorm2d, Conv2d, Linear
 from numpy_resnet.layers.without_parameters import (
@@ -26,6 +27,8 @@ __all__ = [
     "Layer",
     "Linear",
     "MaxPool2d",
+    "NormAddReLU",
+    "NormReLU",
     "ReLU",
     "Sequential",
     "Trace",

@@ -24,12 +24,9 @@ class Layer:
 
     def forward(self, *inputs):
         """y, and the cache is kept for one backward."""
-        y, cache = self._forward(*inputs)
-        if self._keeps:
-            self._cache = cache
-        return y
+        return self._keep(*self._forward(*inputs))
 
-    def backward(self, dy):
+    def backward(self, dy, **options):
         """dx, and grads are overwritten.   Raises RuntimeError unless a forward of its own came before."""
         cache, self._cache = self._cache, EMPTY
         if cache is EMPTY:
@@ -37,7 +34,30 @@ class Layer:
                 f"{self!r}: backward needs a forward of its own just before; a layer keeps one cache, "
                 "and backward takes it: run forward again, or use one layer for each place in the network"
             )
-        return self._backward(dy, cache)
+        return self._backward(dy, cache, **options)
+
+    def backward_parameters(self, dy):
+        """backward where nobody asks for dx, as in training: a model may leave out what only dx needs."""
+        self.backward(dy)
+
+    @property
+    def waiting(self):
+        """Whether a forward left a cache that no backward has taken yet."""
+        return self._cache is not EMPTY
+
+    @property
+    def watched(self):
+        """Whether `trace` stands between this layer and its callers."""
+        return "forward" in vars(self)
+
+    def forget(self):
+        """Drop a cache that waits."""
+        self._cache = EMPTY
+
+    def _keep(self, y, cache):
+        if self._keeps:
+            self._cache = cache
+        return y
 
     def infer(self, *inputs):
         """y in evaluation mode, with nothing kept; modes and waiting caches stay as they are."""

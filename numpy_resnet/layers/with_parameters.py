@@ -40,8 +40,11 @@ class Conv2d(Layer):
     def _forward(self, x):
         return self.ops.conv2d(x, self.params["weight"], self.params.get("bias"), **self.options)
 
-    def _backward(self, dy, cache):
-        dx, self.grads["weight"], dbias = self.ops.conv2d_backward(dy, cache)
+    def _backward(self, dy, cache, *, input_gradient=True):
+        if input_gradient:
+            dx, self.grads["weight"], dbias = self.ops.conv2d_backward(dy, cache)
+        else:
+            dx, (self.grads["weight"], dbias) = None, self.ops.conv2d_backward_parameters(dy, cache)
         if "bias" in self.params:
             self.grads["bias"] = dbias
         return dx
@@ -72,24 +75,33 @@ class BatchNorm2d(Layer):
             "num_batches_tracked": np.zeros((), np.int64),
         }
 
+    def forward_fused(self, op, x, *more):
+        """forward in training by an op that does more than batchnorm2d; backward then returns what that op's does."""
+        return self._keep(*self._train(op, x, *more))
+
     def _forward(self, x):
+        if self.training:
+            return self._train("batchnorm2d", x)
+        y, cache = self.ops.batchnorm2d_inference(
+            x, *self.params.values(), self.buffers["running_mean"], self.buffers["running_var"], eps=self.eps
+        )
+        return y, (self.ops.batchnorm2d_inference_backward, cache)
+
+    def _train(self, op, x, *more):
         weight, bias = self.params.values()
         mean, var, batches = self.buffers.values()
-        if not self.training:
-            y, cache = self.ops.batchnorm2d_inference(x, weight, bias, mean, var, eps=self.eps)
-            return y, (self.ops.batchnorm2d_inference_backward, cache)
-        y, cache = self.ops.batchnorm2d(x, weight, bias, eps=self.eps)
+        y, cache = getattr(self.ops, op)(x, weight, bias, *more, eps=self.eps)
         M = x.size // len(weight)  # values per channel
         if M:  # an empty batch tells nothing
             mean += self.momentum * (cache.mean - mean)
             var += self.momentum * (cache.var * (M / (M - 1)) - var)
         batches += 1
-        return y, (self.ops.batchnorm2d_backward, cache)
+        return y, (getattr(self.ops, f"{op}_backward"), cache)
 
     def _backward(self, dy, cache):
         backward, cache = cache
-        dx, self.grads["weight"], self.grads["bias"] = backward(dy, cache)
-        return dx
+        dx, self.grads["weight"], self.grads["bias"], *more = backward(dy, cache)
+        return (dx, *more) if more else dx
 
     def __repr__(self):
         return f"BatchNorm2d({len(self.params['weight'])})"

@@ -7,7 +7,17 @@ they do not (the convolution block). So neither forward nor backward has an `if`
 import numpy as np
 
 from numpy_resnet import ops as numpy_resnet_ops
-from numpy_resnet.layers import Add, BatchNorm2d, Composite, Conv2d, ReLU, Sequential, ZeroPadChannels
+from numpy_resnet.layers import (
+    Add,
+    BatchNorm2d,
+    Composite,
+    Conv2d,
+    NormAddReLU,
+    NormReLU,
+    ReLU,
+    Sequential,
+    ZeroPadChannels,
+)
 
 
 class BasicBlock(Composite):
@@ -29,25 +39,21 @@ class BasicBlock(Composite):
         self.downsample = downsample
         self.add = Add(ops=ops)
         self.relu2 = ReLU(ops=ops)
+        self.norm_relu1 = NormReLU(self.bn1, self.relu1)
+        self.norm_add_relu2 = NormAddReLU(self.bn2, self.add, self.relu2)
 
     def forward(self, x):
         h = self.conv1.forward(x)
-        h = self.bn1.forward(h)
-        h = self.relu1.forward(h)
+        h = self.norm_relu1.forward(h)
         h = self.conv2.forward(h)
-        h = self.bn2.forward(h)
         shortcut = self.downsample.forward(x)
-        y = self.add.forward(h, shortcut)
-        return self.relu2.forward(y)
+        return self.norm_add_relu2.forward(h, shortcut)
 
     def backward(self, dy):
-        dy = self.relu2.backward(dy)
-        dh, dshortcut = self.add.backward(dy)
+        dh, dshortcut = self.norm_add_relu2.backward(dy)
         dshortcut = self.downsample.backward(dshortcut)
-        dh = self.bn2.backward(dh)
         dh = self.conv2.backward(dh)
-        dh = self.relu1.backward(dh)
-        dh = self.bn1.backward(dh)
+        dh = self.norm_relu1.backward(dh)
         dh = self.conv1.backward(dh)
         dx, _ = self.ops.add(dh, dshortcut)  # x went two ways: its gradients add
         return dx
@@ -76,31 +82,26 @@ class Bottleneck(Composite):
         self.downsample = downsample
         self.add = Add(ops=ops)
         self.relu3 = ReLU(ops=ops)
+        self.norm_relu1 = NormReLU(self.bn1, self.relu1)
+        self.norm_relu2 = NormReLU(self.bn2, self.relu2)
+        self.norm_add_relu3 = NormAddReLU(self.bn3, self.add, self.relu3)
 
     def forward(self, x):
         h = self.conv1.forward(x)
-        h = self.bn1.forward(h)
-        h = self.relu1.forward(h)
+        h = self.norm_relu1.forward(h)
         h = self.conv2.forward(h)
-        h = self.bn2.forward(h)
-        h = self.relu2.forward(h)
+        h = self.norm_relu2.forward(h)
         h = self.conv3.forward(h)
-        h = self.bn3.forward(h)
         shortcut = self.downsample.forward(x)
-        y = self.add.forward(h, shortcut)
-        return self.relu3.forward(y)
+        return self.norm_add_relu3.forward(h, shortcut)
 
     def backward(self, dy):
-        dy = self.relu3.backward(dy)
-        dh, dshortcut = self.add.backward(dy)
+        dh, dshortcut = self.norm_add_relu3.backward(dy)
         dshortcut = self.downsample.backward(dshortcut)
-        dh = self.bn3.backward(dh)
         dh = self.conv3.backward(dh)
-        dh = self.relu2.backward(dh)
-        dh = self.bn2.backward(dh)
+        dh = self.norm_relu2.backward(dh)
         dh = self.conv2.backward(dh)
-        dh = self.relu1.backward(dh)
-        dh = self.bn1.backward(dh)
+        dh = self.norm_relu1.backward(dh)
         dh = self.conv1.backward(dh)
         dx, _ = self.ops.add(dh, dshortcut)  # x went two ways: its gradients add
         return dx

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from numpy_resnet import ops as numpy_resnet_ops
-from numpy_resnet.layers import BatchNorm2d, Composite, Conv2d, Dropout, GlobalAvgPool2d, Linear, ReLU
+from numpy_resnet.layers import BatchNorm2d, Composite, Conv2d, Dropout, GlobalAvgPool2d, Linear, NormReLU, ReLU
 from numpy_resnet.models.blocks import PlainBlock, residual_block, stage, zero_padded_block
 from numpy_resnet.models.options import check_options, takes_options_of
 from numpy_resnet.models.summary import summarize
@@ -38,6 +38,7 @@ class CifarResNet(Composite):
         self.conv1 = Conv2d(in_channels, 16, 3, 1, 1, bias=False, **new)
         self.bn1 = BatchNorm2d(16, dtype=dtype, ops=ops)
         self.relu = ReLU(ops=ops)
+        self.norm_relu = NormReLU(self.bn1, self.relu)
         self.layer1 = stage(make_block, blocks, 16, 16, 1, **new)
         self.layer2 = stage(make_block, blocks, 16, 32, 2, **new)
         self.layer3 = stage(make_block, blocks, 32, 64, 2, **new)
@@ -47,8 +48,7 @@ class CifarResNet(Composite):
 
     def forward(self, x):
         h = self.conv1.forward(x)
-        h = self.bn1.forward(h)
-        h = self.relu.forward(h)
+        h = self.norm_relu.forward(h)
         h = self.layer1.forward(h)
         h = self.layer2.forward(h)
         h = self.layer3.forward(h)
@@ -56,16 +56,19 @@ class CifarResNet(Composite):
         h = self.dropout.forward(h)
         return self.fc.forward(h)
 
-    def backward(self, dy):
+    def backward(self, dy, *, input_gradient=True):
         dh = self.fc.backward(dy)
         dh = self.dropout.backward(dh)
         dh = self.avgpool.backward(dh)
         dh = self.layer3.backward(dh)
         dh = self.layer2.backward(dh)
         dh = self.layer1.backward(dh)
-        dh = self.relu.backward(dh)
-        dh = self.bn1.backward(dh)
-        return self.conv1.backward(dh)
+        dh = self.norm_relu.backward(dh)
+        return self.conv1.backward(dh, input_gradient=input_gradient)
+
+    def backward_parameters(self, dy):
+        """backward without dx: the gradients of the parameters alone, which is what training needs."""
+        self.backward(dy, input_gradient=False)
 
     def summary(self, input_shape=(3, 32, 32)):
         """A table of every stage: output shape, parameters, multiply-adds of one image (C, H, W)."""

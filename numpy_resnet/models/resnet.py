@@ -13,6 +13,7 @@ from numpy_resnet.layers import (
     GlobalAvgPool2d,
     Linear,
     MaxPool2d,
+    NormReLU,
     ReLU,
     Sequential,
 )
@@ -56,6 +57,7 @@ class ResNet(Composite):
             self.conv1 = Conv2d(in_channels, 64, 3, 1, 1, bias=False, **new)
         self.bn1 = BatchNorm2d(64, dtype=dtype, ops=ops)
         self.relu = ReLU(ops=ops)
+        self.norm_relu = NormReLU(self.bn1, self.relu)
         self.maxpool = MaxPool2d(3, 2, 1, ops=ops) if stem == "imagenet" else Sequential()
         self.layer1 = stage(make_block, blocks[0], 64, 64, 1, **wide)
         self.layer2 = stage(make_block, blocks[1], 64 * expansion, 128, 2, **wide)
@@ -67,8 +69,7 @@ class ResNet(Composite):
 
     def forward(self, x):
         h = self.conv1.forward(x)
-        h = self.bn1.forward(h)
-        h = self.relu.forward(h)
+        h = self.norm_relu.forward(h)
         h = self.maxpool.forward(h)
         h = self.layer1.forward(h)
         h = self.layer2.forward(h)
@@ -78,7 +79,7 @@ class ResNet(Composite):
         h = self.dropout.forward(h)
         return self.fc.forward(h)
 
-    def backward(self, dy):
+    def backward(self, dy, *, input_gradient=True):
         dh = self.fc.backward(dy)
         dh = self.dropout.backward(dh)
         dh = self.avgpool.backward(dh)
@@ -87,9 +88,12 @@ class ResNet(Composite):
         dh = self.layer2.backward(dh)
         dh = self.layer1.backward(dh)
         dh = self.maxpool.backward(dh)
-        dh = self.relu.backward(dh)
-        dh = self.bn1.backward(dh)
-        return self.conv1.backward(dh)
+        dh = self.norm_relu.backward(dh)
+        return self.conv1.backward(dh, input_gradient=input_gradient)
+
+    def backward_parameters(self, dy):
+        """backward without dx: the gradients of the parameters alone, which is what training needs."""
+        self.backward(dy, input_gradient=False)
 
     def summary(self, input_shape=(3, 224, 224)):
         """A table of every stage: output shape, parameters, multiply-adds of one image (C, H, W)."""

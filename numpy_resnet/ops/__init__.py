@@ -17,7 +17,7 @@ from numpy_resnet.ops.batchnorm import (
     batchnorm2d_inference_backward,
 )
 from numpy_resnet.ops.columns import col2im, im2col
-from numpy_resnet.ops.conv import conv2d, conv2d_backward
+from numpy_resnet.ops.conv import conv2d, conv2d_backward, conv2d_backward_parameters
 from numpy_resnet.ops.cross_entropy import (
     cross_entropy,
     cross_entropy_backward,
@@ -28,6 +28,13 @@ from numpy_resnet.ops.cross_entropy import (
 )
 from numpy_resnet.ops.dropout import dropout, dropout_backward
 from numpy_resnet.ops.flatten import flatten, flatten_backward
+from numpy_resnet.ops.fused import (
+    batchnorm2d_add_relu,
+    batchnorm2d_add_relu_backward,
+    batchnorm2d_relu,
+    batchnorm2d_relu_backward,
+    composed,
+)
 from numpy_resnet.ops.linear import linear, linear_backward
 from numpy_resnet.ops.maxpool import maxpool2d, maxpool2d_backward
 from numpy_resnet.ops.relu import relu, relu_backward
@@ -39,13 +46,18 @@ __all__ = [
     "avgpool2d",
     "avgpool2d_backward",
     "batchnorm2d",
+    "batchnorm2d_add_relu",
+    "batchnorm2d_add_relu_backward",
     "batchnorm2d_backward",
     "batchnorm2d_inference",
     "batchnorm2d_inference_backward",
+    "batchnorm2d_relu",
+    "batchnorm2d_relu_backward",
     "col2im",
     "conv",
     "conv2d",
     "conv2d_backward",
+    "conv2d_backward_parameters",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
@@ -76,7 +88,7 @@ def replaced(**functions):
 
     The functions take what the ops of those names take, of any shape, and return what they return. A forward comes
     with its backward, which gets its cache; a backward may come alone. The layer reads `mean` and `var` of the cache
-    of batchnorm2d.
+    of batchnorm2d. Where a part of a fused op is exchanged (batchnorm2d, relu, add), so is the fused op: by its parts.
     Raises TypeError for a name that is no op, for what is no function, and for a forward without its backward.
     """
     own = {name: getattr(sys.modules[__name__], name) for name in __all__ if name not in ("conv", "replaced")}
@@ -87,4 +99,9 @@ def replaced(**functions):
             raise TypeError(f"{name} must be a function; got {function!r}")
         if (backward := f"{name}_backward") in own and backward not in functions:
             raise TypeError(f"{name} must come with {backward}, which gets its cache; pass both")
-    return types.SimpleNamespace(**{**own, **functions})
+    namespace = types.SimpleNamespace(**{**own, **functions})
+    if "conv2d_backward" in functions:
+        namespace.conv2d_backward_parameters = lambda dy, cache: namespace.conv2d_backward(dy, cache)[1:]
+    if any(name.removesuffix("_backward") in ("batchnorm2d", "relu", "add") for name in functions):
+        vars(namespace).update({**composed(namespace), **functions})
+    return namespace

@@ -24,16 +24,8 @@ def batchnorm2d(x, weight, bias, *, eps=1e-5):
     y = weight * (x - mean) / sqrt(var + eps) + bias, mean and biased var over N, H, W.
     Raises ValueError for a single value per channel, which has no variance.   Ioffe & Szegedy 2015, algorithm 1.
     """
-    eps = _check(x, weight, bias=bias, eps=eps)
-    N, C, H, W = x.shape
-    if N * H * W == 1:
-        raise ValueError(
-            f"x must have more than one value per channel in training; got shape {x.shape}: "
-            "use a larger batch, larger images or inference"
-        )
-    pixels = channels_last(x).reshape(-1, C)  # (N*H*W, C)
-    mean, var = (statistic.astype(x.dtype) for statistic in kernels.moments(pixels))
-    y = _normalize(x, mean, weight / np.sqrt(var + x.dtype.type(eps)), bias)
+    eps, mean, var = check_and_measure(x, weight, bias, eps)
+    y = _normalize(x, mean, weight * inverse_std(var, eps), bias)
     return y, Batchnorm2dCache(x, weight, mean, var, eps)
 
 
@@ -46,16 +38,11 @@ def batchnorm2d_backward(dy, cache):
     The idea: x reaches y on three paths. Directly; through the mean, which takes back what all pixels share;
     and through the variance, which takes back what goes along with x_hat.
     """
-    x, weight, mean, var, eps = cache
-    _checks.upstream(dy, x.shape, x.dtype)
-    N, C, H, W = x.shape
-    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
-    dbias, dweight = _sums(dy, x, mean, inv_std)
-    dy, x = (channels_last(array).reshape(-1, C) for array in (dy, x))  # (N*H*W, C)
-    dx = empty((N, H, W, C), x.dtype)
-    M = x.dtype.type(max(1, N * H * W))
-    kernels.through_statistics(dy, x, mean, weight * inv_std, dbias / M, dweight * inv_std / M, dx.reshape(-1, C))
-    return channels_first(dx), dweight, dbias
+    _checks.upstream(dy, cache.x.shape, cache.x.dtype)
+    C = dy.shape[1]
+    dy, x = channels_last(dy), channels_last(cache.x)
+    sums = kernels.sums_of_upstream(dy.reshape(-1, C), x.reshape(-1, C), channels_last(cache.mean))
+    return through_statistics(dy, sums, cache, empty(dy.shape, dy.dtype))
 
 
 def batchnorm2d_inference(x, weight, bias, running_mean, running_var, *, eps=1e-5):
@@ -64,7 +51,7 @@ def batchnorm2d_inference(x, weight, bias, running_mean, running_var, *, eps=1e-
     y = weight * (x - running_mean) / sqrt(running_var + eps) + bias.   Raises ValueError unless shapes agree.
     """
     eps = _check(x, weight, bias=bias, running_mean=running_mean, running_var=running_var, eps=eps)
-    y = _normalize(x, running_mean, weight / np.sqrt(running_var + x.dtype.type(eps)), bias)
+    y = _normalize(x, running_mean, weight * inverse_std(running_var, eps), bias)
     return y, Batchnorm2dCache(x, weight, running_mean, running_var, eps)
 
 
@@ -76,10 +63,42 @@ def batchnorm2d_inference_backward(dy, cache):
     """
     x, weight, mean, var, eps = cache
     _checks.upstream(dy, x.shape, x.dtype)
-    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
-    dbias, dweight = _sums(dy, x, mean, inv_std)
-    nothing = np.zeros_like(mean)
-    return _normalize(dy, nothing, weight * inv_std, nothing), dweight, dbias
+    inv_std, C, nothing = inverse_std(var, eps), x.shape[1], np.zeros_like(mean)
+    dbias, dweight = kernels.sums_of_upstream(
+        channels_last(dy).reshape(-1, C), channels_last(x).reshape(-1, C), channels_last(mean)
+    )
+    dx = _normalize(dy, nothing, weight * inv_std, nothing)
+    return dx, (dweight * inv_std).astype(x.dtype), dbias.astype(x.dtype)
+
+
+def check_and_measure(x, weight, bias, eps):
+    """eps, and the mean (C,) and biased variance (C,) of x, once the arguments are known to fit each other."""
+    eps = _check(x, weight, bias=bias, eps=eps)
+    N, C, H, W = x.shape
+    if N * H * W == 1:
+        raise ValueError(
+            f"x must have more than one value per channel in training; got shape {x.shape}: "
+            "use a larger batch, larger images or inference"
+        )
+    mean, var = kernels.moments(channels_last(x).reshape(-1, C))
+    return eps, mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def inverse_std(var, eps):
+    """1 / sqrt(var + eps), in the dtype of var."""
+    return 1 / np.sqrt(var + var.dtype.type(eps))
+
+
+def through_statistics(dy, sums, cache, dx):
+    """dx, dweight, dbias of batch norm in training, dy (N, H, W, C) and its sums; writes dx (N, H, W, C)."""
+    x, weight, mean, var, eps = cache[:5]
+    N, C, H, W = x.shape
+    inv_std, M = inverse_std(var, eps), x.dtype.type(max(1, N * H * W))
+    dbias, dweight = sums[0].astype(x.dtype), (sums[1] * inv_std).astype(x.dtype)
+    flat = (array.reshape(-1, C) for array in (dy, channels_last(x)))
+    vectors = channels_last(mean), weight * inv_std, dbias / M, dweight * inv_std / M
+    kernels.through_statistics(*flat, *vectors, dx.reshape(-1, C))
+    return channels_first(dx), dweight, dbias
 
 
 def _check(x, weight, *, eps, **vectors):
@@ -98,10 +117,3 @@ def _normalize(x, mean, scale, bias):
     vectors = (channels_last(vector) for vector in (mean, scale, bias))
     kernels.normalize(x.reshape(-1, C), *vectors, y.reshape(-1, C))
     return channels_first(y)
-
-
-def _sums(dy, x, mean, inv_std):
-    """sum(dy) and sum(dy * x_hat) over N, H, W: (C,) each."""
-    dy, x = (channels_last(array).reshape(-1, x.shape[1]) for array in (dy, x))
-    total, weighted = kernels.sums_of_upstream(dy, x, channels_last(mean))
-    return total.astype(x.dtype), (weighted * inv_std).astype(x.dtype)

@@ -37,7 +37,9 @@ def col2im(cols, *, size, kernel_size, stride=1, padding=0):
     N, C = cols.shape[0], cols.shape[1] // (KH * KW)
     rows = cols.reshape(N, C, KH * KW, OH * OW).transpose(0, 3, 2, 1)  # (N, OH*OW, KH*KW, C)
     rows = np.array(rows, order="C").reshape(N * OH * OW, KH * KW * C)
-    return channels_first(add_window_rows(rows, (N, H, W, C), (KH, KW), stride, padding))
+    x = empty((N, H, W, C), cols.dtype)
+    add_window_rows(rows, x, (KH, KW), stride, padding)
+    return channels_first(x)
 
 
 def windows_are_pixels(kernel_size, stride, padding):
@@ -56,12 +58,8 @@ def window_rows(x, kernel_size, stride, padding):
     return cols.reshape(N * OH * OW, KH * KW * C)
 
 
-def add_window_rows(rows, shape, kernel_size, stride, padding):
-    """The transpose of window_rows: rows (N*OH*OW, KH*KW*C) -> dx (N, H, W, C), the shape given."""
-    (N, H, W, C), (KH, KW), (SH, SW), (PH, PW) = shape, kernel_size, stride, padding
+def add_window_rows(rows, x, kernel_size, stride, padding):
+    """The transpose of window_rows: each row (N*OH*OW, KH*KW*C) added back into x (N, H, W, C), from zero."""
+    (N, H, W, C), (KH, KW), (SH, SW), (PH, PW) = x.shape, kernel_size, stride, padding
     OH, OW = (H + 2 * PH - KH) // SH + 1, (W + 2 * PW - KW) // SW + 1
-    if windows_are_pixels(kernel_size, stride, padding):
-        return rows.reshape(N, H, W, C)
-    x = empty((N, H, W * C), rows.dtype)
-    columns.col2im(rows.reshape(N, OH, OW, KH, KW * C), x, C, SH, SW, PH, PW)
-    return x.reshape(N, H, W, C)
+    columns.col2im(rows.reshape(N, OH, OW, KH, KW * C), x.reshape(N, H, W * C), C, SH, SW, PH, PW)

@@ -43,7 +43,7 @@ def train_step(model, optimizer, x, labels, *, class_weight=None):
     if not np.isfinite(loss):
         raise FloatingPointError(f"the loss became {loss}")
     dlogits = ops.cross_entropy_backward(1.0, cache)
-    model.backward(dlogits)
+    model.backward_parameters(dlogits)
     optimizer.step()
     return float(loss), logits
 

@@ -8,7 +8,7 @@ compiler, where NumPy's matrix product is the only fast thing.
 from numpy_resnet.kernels.jit import DISABLED
 from numpy_resnet.ops.conv import _problem, im2col, naive, winograd
 
-ALGORITHMS = {"naive": naive, "im2col": im2col, "winograd": winograd}  # modules with conv2d and conv2d_backward
+ALGORITHMS = {"naive": naive, "im2col": im2col, "winograd": winograd}  # modules of one signature
 FEW_TILES = 32
 
 
@@ -40,4 +40,9 @@ def conv2d_backward(dy, cache):
     return pick(cache).conv2d_backward(dy, cache)
 
 
-__all__ = ["ALGORITHMS", "conv2d", "conv2d_backward", "pick"]
+def conv2d_backward_parameters(dy, cache):
+    """dweight (OC, C, KH, KW), dbias (OC,) or None: conv2d_backward without dx, which the first layer does not need."""
+    return pick(cache).conv2d_backward_parameters(dy, cache)
+
+
+__all__ = ["ALGORITHMS", "conv2d", "conv2d_backward", "conv2d_backward_parameters", "pick"]

@@ -42,22 +42,32 @@ def conv2d_backward(dy, cache):
     dfilters = dy.T @ windows;  dwindows = dy @ filters;  dx = col2im(dwindows);  dbias = sum of dy over n, oh, ow.
     The idea: backward of a matrix product is two more, and the transpose of laying windows out is adding them back.
     """
+    dweight, dbias = conv2d_backward_parameters(dy, cache)
+    filters, kernel_size = channels_last(cache.weight), cache.weight.shape[2:]
+    OC, dy = len(filters), channels_last(dy)
+    filters = filters.reshape(OC, -1)  # (OC, KH*KW*C)
+    dx = empty(channels_last(cache.x).shape, dy.dtype)
+    for block in _blocks(cache):
+        dy_rows = dy[block].reshape(-1, OC)  # (n*OH*OW, OC)
+        if windows_are_pixels(kernel_size, cache.stride, cache.padding):
+            matmul(dy_rows, filters, out=dx[block].reshape(-1, dx.shape[3]))
+        else:
+            dwindows = matmul(dy_rows, filters)  # (n*OH*OW, KH*KW*C)
+            add_window_rows(dwindows, dx[block], kernel_size, cache.stride, cache.padding)
+    return channels_first(dx), dweight, dbias
+
+
+def conv2d_backward_parameters(dy, cache):
+    """dweight (OC, C, KH, KW), dbias (OC,) or None: conv2d_backward without dx, which the first layer does not need."""
     _problem.check_upstream(dy, cache)
     x, filters, kernel_size = channels_last(cache.x), channels_last(cache.weight), cache.weight.shape[2:]
     OC, dy = len(filters), channels_last(dy)
     dfilters = np.zeros_like(filters.reshape(OC, -1))  # (OC, KH*KW*C)
-    dx = empty(x.shape, x.dtype)
     for block in _blocks(cache):
-        dy_rows = dy[block].reshape(-1, OC)  # (n*OH*OW, OC)
-        windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)
-        matmul(dy_rows.T, windows, out=dfilters, accumulate=True)
-        if windows_are_pixels(kernel_size, cache.stride, cache.padding):
-            matmul(dy_rows, filters.reshape(OC, -1), out=dx.reshape(-1, x.shape[3]))
-            continue
-        dwindows = matmul(dy_rows, filters.reshape(OC, -1))  # (n*OH*OW, KH*KW*C)
-        dx[block] = add_window_rows(dwindows, x[block].shape, kernel_size, cache.stride, cache.padding)
+        windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)  # (n*OH*OW, KH*KW*C)
+        matmul(dy[block].reshape(-1, OC).T, windows, out=dfilters, accumulate=True)
     dweight = channels_first(dfilters.reshape(filters.shape))
-    return channels_first(dx), dweight, None if cache.bias is None else dy.sum(axis=(0, 1, 2))
+    return dweight, None if cache.bias is None else dy.sum(axis=(0, 1, 2))
 
 
 def _blocks(cache):

@@ -23,3 +23,8 @@ def conv2d_backward(dy, cache):
     _problem.check_upstream(dy, cache)
     x, weight, bias, stride, padding, _ = cache
     return reference.conv2d_backward(dy, x, weight, bias, stride=stride, padding=padding)
+
+
+def conv2d_backward_parameters(dy, cache):
+    """dweight (OC, C, KH, KW), dbias (OC,) or None: conv2d_backward without dx."""
+    return conv2d_backward(dy, cache)[1:]

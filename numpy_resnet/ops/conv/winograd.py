@@ -32,13 +32,19 @@ def conv2d_backward(dy, cache):
     summed over all tiles;  dbias = sum of dy over n, oh, ow.
     The idea: each step is linear, so backward takes the transposes in the reverse order.
     """
-    _problem.check_upstream(dy, cache)
-    x, weight, dy = channels_last(cache.x), channels_last(cache.weight), channels_last(dy)
+    dweight, dbias = conv2d_backward_parameters(dy, cache)
     PH, PW = cache.padding
-    turned = winograd.filters(weight, turned=True)
-    dx = winograd.convolve(dy, turned, (2 - PH, 2 - PW), x.shape[1:])
-    dweight = winograd.correlate(x, dy, cache.padding)
-    return channels_first(dx), channels_first(dweight), None if cache.bias is None else dy.sum(axis=(0, 1, 2))
+    turned = winograd.filters(channels_last(cache.weight), turned=True)
+    dx = winograd.convolve(channels_last(dy), turned, (2 - PH, 2 - PW), channels_last(cache.x).shape[1:])
+    return channels_first(dx), dweight, dbias
+
+
+def conv2d_backward_parameters(dy, cache):
+    """dweight (OC, C, 3, 3), dbias (OC,) or None: conv2d_backward without dx, which the first layer does not need."""
+    _problem.check_upstream(dy, cache)
+    dy = channels_last(dy)
+    dweight = winograd.correlate(channels_last(cache.x), dy, cache.padding)
+    return channels_first(dweight), None if cache.bias is None else dy.sum(axis=(0, 1, 2))
 
 
 def fits(cache):
