@@ -5,8 +5,10 @@ side, which stays in the first cache while a block of rows of a, in the second c
 Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication".
 """
 
+import numpy as np
 from numba import get_num_threads, prange
 
+from numpy_resnet.kernels.elementwise import finish, finishing
 from numpy_resnet.kernels.jit import DISABLED, jit, parallel_jit
 from numpy_resnet.kernels.memory import contiguous, empty, registers
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load, store
@@ -35,22 +37,42 @@ def product(a, b, y, accumulate):
         product(b.T, a.T, turned, False)
         add_transposed(turned, y, accumulate)
         return
-    (rows, depth), panels, workers = a.shape, -(-b.shape[1] // COLUMNS), get_num_threads()
-    slab = max(1, SLAB // (max(1, panels) * COLUMNS * DEPTH)) * DEPTH
-    packed = empty((panels, min(slab, depth), COLUMNS), y.dtype)
-    blocks, groups = max(-(-rows // BLOCK), min(workers, -(-rows // (4 * ROWS)))), -(-panels // GROUP)
-    while groups < panels and blocks * groups < 4 * workers and blocks * groups % workers:
+    slab = max(1, SLAB // (max(1, b.shape[1]) * DEPTH)) * DEPTH
+    for k in range(0, max(1, len(b)), slab):
+        _multiply(a[:, k : k + slab], lay_out(b[k : k + slab]), y, accumulate or k > 0)
+
+
+def lay_out(b):
+    """b (K, J) in panels of COLUMNS columns, (panels, K, COLUMNS), for one product or for many."""
+    panels = empty((-(-b.shape[1] // COLUMNS), len(b), COLUMNS), b.dtype)
+    lay_out_panels(*_flat(b), b.shape[1], panels)
+    return panels
+
+
+def matmul_laid_out(a, panels, y, **more):
+    """y (I, J) = a (I, K) @ b, which lies in panels;  + bias (J,) + shortcut (I, J), then ReLU, if they are given."""
+    _multiply(a, panels, y, False, **more)
+
+
+def _multiply(a, panels, y, accumulate, bias=None, shortcut=None, relu=False):
+    rows, count, workers = len(a), len(panels), get_num_threads()
+    blocks, groups = max(-(-rows // BLOCK), min(workers, -(-rows // (4 * ROWS)))), -(-count // GROUP)
+    while groups < count and blocks * groups < 4 * workers and blocks * groups % workers:
         groups += 1  # else some threads would wait for the last
-    block, group = (-(-size // max(1, parts)) for size, parts in ((rows, blocks), (panels, groups)))
+    block, group = (-(-size // max(1, parts)) for size, parts in ((rows, blocks), (count, groups)))
     block = -(-max(1, block) // ROWS) * ROWS
     scratch = empty((workers, DEPTH * BLOCK), y.dtype)
-    multiply(*_flat(a), *_flat(b), depth, y, accumulate, slab, packed, block, max(1, group), scratch)
+    end = finishing(y.dtype, bias, shortcut, relu)
+    multiply(*_flat(a), panels, y, accumulate, block, max(1, group), scratch, *end)
 
 
 def _flat(x):
     """x's numbers as they lie in memory, in C or in Fortran order, and how far apart rows and columns are there."""
     if x.flags.f_contiguous and x.flags.behaved and not x.flags.c_contiguous:
         return x.T.reshape(-1), 1, len(x)
+    if x.strides[1] == x.itemsize and x.flags.behaved and x.strides[0] >= 0:  # some columns of a larger array
+        rows = x.strides[0] // x.itemsize
+        return np.lib.stride_tricks.as_strided(x, (max(0, (len(x) - 1) * rows + x.shape[1]),), x.strides[1:]), rows, 1
     return contiguous(x).reshape(-1), x.shape[1], 1
 
 
@@ -67,52 +89,53 @@ def add_transposed(x, y, accumulate):
 
 
 @parallel_jit
-def multiply(a, a_row, a_step, b, b_step, b_column, depth, y, accumulate, slab, packed, block, group, scratch):
-    """y = a @ b, or y += a @ b.   a (I, K) and b (K, J) flat, with the distance of two rows and of two columns.
+def lay_out_panels(b, b_step, b_column, columns, panels):
+    """panels[panel, k, j] = b[k*b_step + (panel*COLUMNS + j)*b_column], zero beyond the columns."""
+    depth = panels.shape[1]
+    for p in prange(len(panels)):
+        at, count, panel = p * COLUMNS * b_column, min(COLUMNS, columns - p * COLUMNS), panels[p]
+        if count == COLUMNS and b_column == 1:
+            for k in range(depth):
+                for j in range(0, COLUMNS, LANES):
+                    store(panel, k * COLUMNS + j, load(b, at + k * b_step + j))
+        else:
+            for j in range(COLUMNS):
+                for k in range(depth):
+                    panel[k, j] = b[at + k * b_step + j * b_column] if j < count else 0
 
-    `slab` rows of b at a time are laid out in packed (panels, slab, COLUMNS). A task is `block` rows times `group`
-    panels. Each number of y belongs to one task and is summed over k in one order, whatever the number of threads.
-    scratch (workers, DEPTH*BLOCK)
+
+@parallel_jit
+def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bias, shortcut, relu):
+    """y = a @ b, or y += a @ b, then `finish`.   a (I, K) flat, with the distance of two rows and of two columns.
+
+    b lies in panels (panels, K, COLUMNS). A task is `block` rows times `group` panels. Each number of y belongs to one
+    task and is summed over k in one order, whatever the number of threads.   scratch (workers, DEPTH*BLOCK)
     """
-    (rows, columns), panels, workers = y.shape, len(packed), len(scratch)
-    groups = (panels + group - 1) // group
+    (rows, columns), (count, depth, _), workers = y.shape, panels.shape, len(scratch)
+    groups, y_flat = (count + group - 1) // group, y.reshape(-1)
     tasks = (rows + block - 1) // block * groups
-    for s0 in range(0, max(depth, 1), slab):
-        s1 = min(depth, s0 + slab)
-        for panel in prange(panels):
-            at, count = s0 * b_step + panel * COLUMNS * b_column, min(COLUMNS, columns - panel * COLUMNS)
-            lay_out(b, at, b_step, b_column, packed[panel], s1 - s0, count)
-        for worker in prange(workers):
-            for task in range(tasks * worker // workers, tasks * (worker + 1) // workers):
-                first, i0 = task % groups * group, task // groups * block
-                i1 = min(rows, i0 + block)
-                for k0 in range(s0, max(s1, 1), DEPTH):
-                    left, at, row, step, steps = a, i0 * a_row + k0 * a_step, a_row, a_step, min(DEPTH, s1 - k0)
-                    if row == 1:  # a's rows lie side by side: nearer to each other they do not push each other out
-                        lay_out_left(a, at, step, scratch[worker], steps, i1 - i0)
-                        left, at, step = scratch[worker], 0, BLOCK
-                    for panel in range(first, min(first + group, panels)):
-                        count = min(COLUMNS, columns - panel * COLUMNS)
-                        for i in range(i0, i1, ROWS):
-                            place = at + (i - i0) * row, row, step, packed[panel], (k0 - s0) * COLUMNS, y
-                            to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
-                            if i + ROWS <= i1 and count == COLUMNS:
-                                add_tile(left, *place, to, columns, steps, more)
-                            else:
-                                add_part(left, *place, to, min(ROWS, i1 - i), count, steps, more)
-
-
-@jit
-def lay_out(b, at, b_step, b_column, panel, depth, count):
-    """panel[k, j] = b[at + k*b_step + j*b_column] for j < count, else zero."""
-    if count == COLUMNS and b_column == 1:
-        for k in range(depth):
-            for j in range(0, COLUMNS, LANES):
-                store(panel, k * COLUMNS + j, load(b, at + k * b_step + j))
-        return
-    for j in range(COLUMNS):
-        for k in range(depth):
-            panel[k, j] = b[at + k * b_step + j * b_column] if j < count else 0
+    for worker in prange(workers):
+        for task in range(tasks * worker // workers, tasks * (worker + 1) // workers):
+            first, i0 = task % groups * group, task // groups * block
+            i1, last = min(rows, i0 + block), min(first + group, count)
+            for k0 in range(0, max(depth, 1), DEPTH):
+                left, at, row, step, steps = a, i0 * a_row + k0 * a_step, a_row, a_step, min(DEPTH, depth - k0)
+                if row == 1:  # a's rows lie side by side: nearer to each other they do not push each other out
+                    lay_out_left(a, at, step, scratch[worker], steps, i1 - i0)
+                    left, at, step = scratch[worker], 0, BLOCK
+                for panel in range(first, last):
+                    width = min(COLUMNS, columns - panel * COLUMNS)
+                    for i in range(i0, i1, ROWS):
+                        place = at + (i - i0) * row, row, step, panels[panel], k0 * COLUMNS, y
+                        to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
+                        if i + ROWS <= i1 and width == COLUMNS:
+                            add_tile(left, *place, to, columns, steps, more)
+                        else:
+                            add_part(left, *place, to, min(ROWS, i1 - i), width, steps, more)
+            if relu or bias.size or shortcut.size:
+                j, step = first * COLUMNS, max(columns, 1)
+                width = min(columns, last * COLUMNS) - j
+                finish(y_flat, i0 * columns + j, 1, 1, i1 - i0, step, width, bias, j, shortcut, relu)
 
 
 @jit

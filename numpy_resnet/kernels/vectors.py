@@ -172,6 +172,17 @@ _add, _subtract, _multiply = (_arithmetic(instruction) for instruction in ("fadd
 
 
 @intrinsic
+def positive(typing_context, vector):
+    """The numbers above zero, and NaN; zero for the others."""
+
+    def generate(context, builder, signature, arguments):
+        zero = ir.Constant(context.get_value_type(vector), [0.0] * LANES)
+        return builder.select(builder.fcmp_ordered("<=", arguments[0], zero), zero, arguments[0])
+
+    return vector(vector), generate
+
+
+@intrinsic
 def _spread(typing_context, number, like):
     """A vector of one number."""
 
@@ -214,6 +225,10 @@ if DISABLED:
     def store(x, at, vector):
         """The same without the compiler."""
         x.reshape(-1)[at : at + LANES] = vector
+
+    def positive(vector):
+        """The same without the compiler."""
+        return np.where(vector <= 0, vector.dtype.type(0), vector)
 
     def load_line(x, at, step, count):
         """The same without the compiler."""

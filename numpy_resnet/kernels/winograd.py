@@ -19,6 +19,7 @@ Images are (N, H, W, C), filters (OC, 3, 3, C). The kernels want whole vectors: 
 import numpy as np
 from numba import get_num_threads, prange
 
+from numpy_resnet.kernels.elementwise import finish, finishing
 from numpy_resnet.kernels.jit import jit, parallel_jit
 from numpy_resnet.kernels.memory import empty, registers
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load_line, store_line
@@ -40,16 +41,22 @@ def filters(weight, *, turned=False):
     return u
 
 
-def convolve(x, u, padding, shape):
-    """x (N, H, W, C) convolved with the filters that became u -> y (N, *shape), shape (OH, OW, OC)."""
+def convolve(x, u, padding, shape, *, bias=None, shortcut=None, relu=False):
+    """x (N, H, W, C) convolved with the filters that became u -> y (N, *shape), shape (OH, OW, OC).
+
+    y + bias (OC,) + shortcut (as y), then ReLU, if they are given.
+    """
     (OH, OW, OC), x, panels, workers = shape, _fill_up(x), len(u), get_num_threads()
+    if OC % LANES:
+        bias, shortcut = (None if more is None else _fill_up(more) for more in (bias, shortcut))
     total = len(x) * -(-OH // TILE) * -(-OW // TILE)
-    rounds = max(1, round(total / (workers * BLOCK)))
-    tiles = _whole(-(-total // (workers * rounds)), ROWS)
+    parts = min(workers, panels) if total < BLOCK * workers else 1  # few tiles: the threads share the filters instead
+    tiles = _whole(-(-total // max(1, round(total / BLOCK / workers) * workers)), ROWS)
     C = x.shape[3]
     size = POINTS * (tiles * (C + panels * COLUMNS) + 2 * LANES + max(C, OC))
     y = empty((len(x), OH, OW, _whole(OC, LANES)), x.dtype)
-    convolve_tiles(x, u, y, *padding, tiles, empty((workers, size), x.dtype))
+    end = finishing(x.dtype, bias, shortcut, relu)
+    convolve_tiles(x, u, y, *padding, tiles, parts, empty((workers, size), x.dtype), *end)
     return y if y.shape[3] == OC else np.ascontiguousarray(y[..., :OC])
 
 
@@ -74,8 +81,8 @@ def _whole(size, unit):
 
 def _fill_up(x):
     """x, with channels of zeros up to a whole number of vectors."""
-    more = -x.shape[3] % LANES
-    return np.pad(x, ((0, 0), (0, 0), (0, 0), (0, more))) if more else x
+    more = -x.shape[-1] % LANES
+    return np.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, more),)) if more else x
 
 
 @jit
@@ -208,32 +215,33 @@ def lay_out_input(x, tile, across, down, PH, PW, patch, v, to, point, width, pan
 
 
 @jit
-def lay_out_output(m, at, point, y, tile, across, down, patch):
-    """y = AT m A of one tile: the inverse journey, as far as y reaches."""
+def lay_out_output(m, at, point, y, tile, across, down, c0, c1, patch, bias, shortcut, relu):
+    """y = AT m A of one tile, channels c0 to c1: the inverse journey, as far as y reaches; then `finish`."""
     _, OH, OW, OC = y.shape
     n, top, left = tile // (down * across), tile // across % down * TILE, tile % across * TILE
-    if top + TILE <= OH and left + TILE <= OW:
-        to = ((n * OH + top) * OW + left) * OC
-        for c in range(0, OC, LANES):
+    to, flat, down, across = ((n * OH + top) * OW + left) * OC, y.reshape(-1), min(TILE, OH - top), min(TILE, OW - left)
+    if down == across == TILE:
+        for c in range(c0, c1, LANES):
             transform_output(m, at + c, WINDOW * point, point, y, to + c, OW * OC, OC)
     else:
-        for c in range(0, OC, LANES):
+        for c in range(c0, c1, LANES):
             transform_output(m, at + c, WINDOW * point, point, patch, c, TILE * OC, OC)
-        for i in range(min(TILE, OH - top)):
-            for j in range(min(TILE, OW - left)):
-                pixel, start = y[n, top + i, left + j], (i * TILE + j) * OC
-                for c in range(OC):
-                    pixel[c] = patch[start + c]
+        for i in range(down):
+            for j in range(across):
+                for c in range(c0, c1):
+                    flat[to + (i * OW + j) * OC + c] = patch[(i * TILE + j) * OC + c]
+    if relu or bias.size or shortcut.size:
+        finish(flat, to + c0, down, OW * OC, across, OC, c1 - c0, bias, c0, shortcut, relu)
 
 
 @parallel_jit
-def convolve_tiles(x, u, y, PH, PW, tiles, scratch):
-    """y = x * filters, tile by tile.   x (N, H, W, C), u of lay_out_filters, y (N, OH, OW, OC)
+def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, relu):
+    """y = x * filters, tile by tile, then `finish`.   x (N, H, W, C), u of lay_out_filters, y (N, OH, OW, OC)
 
-    A worker takes `tiles` tiles at a time all the way, so that nothing between leaves the cache.
-    scratch (workers, size): of each its own.
+    A task is `tiles` tiles and one of `parts` parts of the filters; it goes all the way, so that nothing between leaves
+    the cache.   scratch (workers, size): of each worker its own.
     """
-    N, OH, OW, _ = y.shape
+    N, OH, OW, OC = y.shape
     C, (panels, _, depth, _) = x.shape[3], u.shape
     down, across = (OH + TILE - 1) // TILE, (OW + TILE - 1) // TILE
     total, workers = N * down * across, len(scratch)
@@ -241,18 +249,20 @@ def convolve_tiles(x, u, y, PH, PW, tiles, scratch):
     for worker in prange(workers):
         v, rest = scratch[worker, : POINTS * v_point], scratch[worker, POINTS * v_point :]
         m, patch = rest[: POINTS * m_point], rest[POINTS * m_point :]
-        for first in range(worker * tiles, total, workers * tiles):
-            count = min(tiles, total - first)
+        for task in range(worker, (total + tiles - 1) // tiles * parts, workers):
+            first, part = task // parts * tiles, task % parts
+            count, p0, p1 = min(tiles, total - first), panels * part // parts, panels * (part + 1) // parts
             for t in range(count):
                 lay_out_input(x, first + t, across, down, PH, PW, patch, v, t * C, v_point, C, 0)
             for point in range(POINTS):
-                for panel in range(panels):
+                for panel in range(p0, p1):
                     at = (panel * POINTS + point) * depth * COLUMNS
                     for t in range(0, count, ROWS):
-                        to = point * m_point + t * panels * COLUMNS + panel * COLUMNS
+                        to = point * m_point + (t * panels + panel) * COLUMNS
                         add_tile(v, point * v_point + t * C, C, 1, u, at, m, to, panels * COLUMNS, C, False)
             for t in range(count):
-                lay_out_output(m, t * panels * COLUMNS, m_point, y, first + t, across, down, patch)
+                place, c0, c1 = (y, first + t, across, down), p0 * COLUMNS, min(OC, p1 * COLUMNS)
+                lay_out_output(m, t * panels * COLUMNS, m_point, *place, c0, c1, patch, bias, shortcut, relu)
 
 
 @jit

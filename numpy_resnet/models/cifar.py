@@ -7,6 +7,7 @@ import numpy as np
 from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.layers import BatchNorm2d, Composite, Conv2d, Dropout, GlobalAvgPool2d, Linear, NormReLU, ReLU
 from numpy_resnet.models.blocks import PlainBlock, residual_block, stage, zero_padded_block
+from numpy_resnet.models.inference import CompiledModel
 from numpy_resnet.models.options import check_options, takes_options_of
 from numpy_resnet.models.summary import summarize
 
@@ -69,6 +70,10 @@ class CifarResNet(Composite):
     def backward_parameters(self, dy):
         """backward without dx: the gradients of the parameters alone, which is what training needs."""
         self.backward(dy, input_gradient=False)
+
+    def compile_inference(self):
+        """A snapshot that computes the logits of evaluation, to 1e-5 of the largest, in about half the time."""
+        return CompiledModel(self)
 
     def summary(self, input_shape=(3, 32, 32)):
         """A table of every stage: output shape, parameters, multiply-adds of one image (C, H, W)."""

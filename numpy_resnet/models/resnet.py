@@ -18,6 +18,7 @@ from numpy_resnet.layers import (
     Sequential,
 )
 from numpy_resnet.models.blocks import Bottleneck, PlainBlock, residual_block, stage
+from numpy_resnet.models.inference import CompiledModel
 from numpy_resnet.models.options import check_options, check_stem, takes_options_of
 from numpy_resnet.models.summary import summarize
 
@@ -94,6 +95,10 @@ class ResNet(Composite):
     def backward_parameters(self, dy):
         """backward without dx: the gradients of the parameters alone, which is what training needs."""
         self.backward(dy, input_gradient=False)
+
+    def compile_inference(self):
+        """A snapshot that computes the logits of evaluation, to 1e-5 of the largest, in about half the time."""
+        return CompiledModel(self)
 
     def summary(self, input_shape=(3, 224, 224)):
         """A table of every stage: output shape, parameters, multiply-adds of one image (C, H, W)."""

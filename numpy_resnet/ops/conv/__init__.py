@@ -12,12 +12,13 @@ ALGORITHMS = {"naive": naive, "im2col": im2col, "winograd": winograd}  # modules
 FEW_TILES = 32
 
 
-def pick(cache):
-    """The algorithm for this problem: winograd or im2col."""
+def pick(cache, *, fixed=False):
+    """The algorithm for this problem, winograd or im2col; with `fixed` filters their transform costs nothing."""
     (OH, OW), (OC, C) = cache.output, cache.weight.shape[:2]
     tiles = -(-OH // 4) * -(-OW // 4)
-    full = 6 * tiles <= OH * OW and len(cache.x) * tiles >= FEW_TILES and C % 8 == OC % 8 == 0
-    return winograd if winograd.fits(cache) and full and not DISABLED else im2col
+    enough = len(cache.x) * tiles >= (FEW_TILES // 2 if fixed else FEW_TILES)
+    full = 6 * tiles <= OH * OW and C % 8 == OC % 8 == 0
+    return winograd if winograd.fits(cache) and full and enough and not DISABLED else im2col
 
 
 def conv2d(x, weight, bias=None, *, stride=1, padding=0):

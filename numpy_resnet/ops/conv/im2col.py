@@ -28,7 +28,7 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0):
     OC, (OH, OW) = len(weight), cache.output
     filters = filters.reshape(OC, -1).T  # (KH*KW*C, OC)
     y = empty((len(x), OH, OW, OC), x.dtype)
-    for block in _blocks(cache):
+    for block in blocks(cache):
         windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)  # (n*OH*OW, KH*KW*C)
         matmul(windows, filters, out=y[block].reshape(-1, OC))
     if bias is not None:
@@ -47,7 +47,7 @@ def conv2d_backward(dy, cache):
     OC, dy = len(filters), channels_last(dy)
     filters = filters.reshape(OC, -1)  # (OC, KH*KW*C)
     dx = empty(channels_last(cache.x).shape, dy.dtype)
-    for block in _blocks(cache):
+    for block in blocks(cache):
         dy_rows = dy[block].reshape(-1, OC)  # (n*OH*OW, OC)
         if windows_are_pixels(kernel_size, cache.stride, cache.padding):
             matmul(dy_rows, filters, out=dx[block].reshape(-1, dx.shape[3]))
@@ -63,14 +63,14 @@ def conv2d_backward_parameters(dy, cache):
     x, filters, kernel_size = channels_last(cache.x), channels_last(cache.weight), cache.weight.shape[2:]
     OC, dy = len(filters), channels_last(dy)
     dfilters = np.zeros_like(filters.reshape(OC, -1))  # (OC, KH*KW*C)
-    for block in _blocks(cache):
+    for block in blocks(cache):
         windows = window_rows(x[block], kernel_size, cache.stride, cache.padding)  # (n*OH*OW, KH*KW*C)
         matmul(dy[block].reshape(-1, OC).T, windows, out=dfilters, accumulate=True)
     dweight = channels_first(dfilters.reshape(filters.shape))
     return dweight, None if cache.bias is None else dy.sum(axis=(0, 1, 2))
 
 
-def _blocks(cache):
+def blocks(cache):
     """Slices of the batch, of as many images as fill a block with their windows, at least one."""
     (OH, OW), taps = cache.output, cache.weight[0].size
     if windows_are_pixels(cache.weight.shape[2:], cache.stride, cache.padding):
