@@ -73,6 +73,26 @@ def normalize_add_relu(x, mean, scale, bias, shortcut, y):
 
 
 @parallel_jit
+def sums_behind_norm_relu(dy, x, mean, scale, bias, dh):
+    """dh = dy where normalize_relu let x through, else 0, and sums_of_upstream of dh, while it is at hand.
+
+    What was let through is computed again, by the same formula: that is cheaper than to fetch the output.
+    """
+    M, C = x.shape
+    blocks = (M + ROWS - 1) // ROWS
+    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
+    for block in prange(blocks):
+        for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
+            for c in range(C):
+                value = (x[m, c] - mean[c]) * scale[c] + bias[c]
+                passed = 0 if value <= 0 else dy[m, c]
+                dh[m, c] = passed
+                plain[block, c] += passed
+                weighted[block, c] += passed * (x[m, c] - mean[c])
+    return total(plain), total(weighted)
+
+
+@parallel_jit
 def sums_behind_relu(dy, y, x, mean, dh):
     """dh = dy where y > 0 (or NaN), else 0, and sums_of_upstream of dh, while it is at hand."""
     M, C = x.shape

@@ -3,8 +3,11 @@
 A 64-byte vector that straddles two cache lines is loaded twice, and NumPy aligns to 16 bytes.
 """
 
-import contextlib
+import bisect
+import collections
 import math
+import os
+import threading
 
 import numpy as np
 from llvmlite import ir
@@ -16,19 +19,19 @@ from numba.np.arrayobj import populate_array
 from numpy_resnet.kernels.jit import DISABLED
 
 CACHE_LINE = 64
-LARGE, KEPT = 2**18, 2**30  # bytes: of an array that is worth keeping, and of all that wait for their next use
+LARGE, CHUNK, KEPT = 2**18, 2**28, 2**30  # bytes: an array that comes from a chunk, a chunk, all that is kept unused
 
 
 def empty(shape, dtype):
     """An uninitialised C-contiguous array whose first element starts a cache line.
 
-    A large one comes from memory that an earlier array has left: a step of training asks for the same sizes again and
-    again, and what the system hands out anew it first fills with zeros, which takes as long as a pass over it.
+    A large one takes the place of arrays that are gone: a step of training asks for the same memory again and again,
+    and what the system hands out anew it first fills with zeros, which takes as long as a pass over it.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     memory = np.asarray(_Lease(size)) if size >= LARGE else _aligned(size)
-    return memory[:size].view(dtype).reshape(shape)
+    return memory.view(dtype).reshape(shape)
 
 
 def _aligned(size):
@@ -39,38 +42,72 @@ def _aligned(size):
 
 
 class _Lease:
-    """Memory that goes back to `_waiting` when the last array over it is gone."""
+    """A place in a chunk, given back when the last array over it is gone."""
 
     def __init__(self, size):
-        self.memory = _waiting.take(size)
-        self.__array_interface__ = self.memory.__array_interface__
+        room = (size // CACHE_LINE + 2) * CACHE_LINE  # a line more, so that equal arrays do not share the cache's sets
+        self.chunk, self.start, self.end = _arena.take(room)
+        self.__array_interface__ = self.chunk.memory[self.start : self.start + size].__array_interface__
 
     def __del__(self):
-        _waiting.put(self.memory)
+        _arena.returned.append((self.chunk, self.start, self.end))
 
 
-class _Waiting:
-    """Memory that waits for its next use, by size; beyond KEPT bytes the system gets some back."""
+class _Chunk:
+    """A piece of memory and its free places (start, end), in order and never side by side."""
 
-    def __init__(self):
-        self.by_size, self.bytes = {}, 0
+    def __init__(self, size):
+        self.memory, self.free = _aligned(size), [(0, size)]
 
     def take(self, size):
-        step = 2 ** (size.bit_length() - 4)
-        size = -(-size // step) * step  # few sizes, at most 1/8 too large
-        with contextlib.suppress(KeyError, IndexError):  # rather than ask first: another thread may come between
-            memory = self.by_size[size].pop()
-            self.bytes -= size
-            return memory
-        return _aligned(size)
+        """The first free place that is large enough -> start, or None."""
+        for i, (start, end) in enumerate(self.free):
+            if end - start >= size:
+                self.free[i : i + 1] = [(start + size, end)] if end - start > size else []
+                return start
+        return None
 
-    def put(self, memory):
-        if self.bytes + memory.size <= KEPT:
-            self.bytes += memory.size
-            self.by_size.setdefault(memory.size, []).append(memory)
+    def give_back(self, start, end):
+        i = bisect.bisect(self.free, (start, end))
+        if i < len(self.free) and self.free[i][0] == end:
+            end = self.free.pop(i)[1]
+        if i and self.free[i - 1][1] == start:
+            start = self.free.pop(i - 1)[0]
+            i -= 1
+        self.free.insert(i, (start, end))
+
+    def unused(self):
+        return self.free == [(0, self.memory.size)]
 
 
-_waiting = _Waiting()
+class _Arena:
+    """All chunks. Low places come first, so that what is in use stays together.
+
+    Arrays may end at any moment, in the middle of `take` too: they only leave a note in `returned`.
+    """
+
+    def __init__(self):
+        self.chunks, self.returned, self.lock = [], collections.deque(), threading.Lock()
+        if hasattr(os, "register_at_fork"):  # another thread may hold the lock while the process forks
+            os.register_at_fork(after_in_child=lambda: setattr(self, "lock", threading.Lock()))
+
+    def take(self, size):
+        """A free place -> chunk, start, end."""
+        with self.lock:
+            while self.returned:
+                chunk, *place = self.returned.popleft()
+                chunk.give_back(*place)
+            for chunk in self.chunks:
+                start = chunk.take(size)
+                if start is not None:
+                    return chunk, start, start + size
+            while sum(chunk.memory.size for chunk in self.chunks) > KEPT and any(c.unused() for c in self.chunks):
+                self.chunks.remove(next(chunk for chunk in self.chunks if chunk.unused()))
+            self.chunks.append(_Chunk(max(CHUNK, size)))
+            return self.chunks[-1], self.chunks[-1].take(size), size
+
+
+_arena = _Arena()
 
 
 def contiguous(x):

@@ -15,13 +15,13 @@ from numpy_resnet.ops import _checks
 from numpy_resnet.ops.batchnorm import check_and_measure, inverse_std, through_statistics
 
 
-class FusedCache(NamedTuple):
+class NormReluCache(NamedTuple):
     x: np.ndarray  # (N, C, H, W)
     weight: np.ndarray  # (C,)
     mean: np.ndarray  # (C,) of this batch
     var: np.ndarray  # (C,) of this batch, biased
     eps: float
-    y: np.ndarray  # (N, C, H, W): the output shows what ReLU let through
+    bias: np.ndarray  # (C,): with it, x shows again what ReLU let through
 
 
 def batchnorm2d_relu(x, weight, bias, *, eps=1e-5):
@@ -34,7 +34,7 @@ def batchnorm2d_relu(x, weight, bias, *, eps=1e-5):
     y = empty(pixels.shape, x.dtype)
     vectors = mean, weight * inverse_std(var, eps), channels_last(bias)
     kernels.normalize_relu(pixels.reshape(-1, C), *vectors, y.reshape(-1, C))
-    return channels_first(y), FusedCache(x, weight, mean, var, eps, channels_first(y))
+    return channels_first(y), NormReluCache(x, weight, mean, var, eps, bias)
 
 
 def batchnorm2d_relu_backward(dy, cache):
@@ -42,8 +42,21 @@ def batchnorm2d_relu_backward(dy, cache):
 
     The idea: ReLU's backward decides what comes through, and batch norm's takes its sums of that in the same pass.
     """
-    dh, sums = _behind_relu(dy, cache)
+    x, weight, mean, var, eps, bias = cache
+    _checks.upstream(dy, x.shape, x.dtype)
+    x, dy, C = channels_last(x), channels_last(dy), x.shape[1]
+    dh, vectors = empty(dy.shape, dy.dtype), (mean, weight * inverse_std(var, eps), channels_last(bias))
+    sums = kernels.sums_behind_norm_relu(dy.reshape(-1, C), x.reshape(-1, C), *vectors, dh.reshape(-1, C))
     return through_statistics(dh, sums, cache, dh)
+
+
+class NormAddReluCache(NamedTuple):
+    x: np.ndarray  # (N, C, H, W)
+    weight: np.ndarray  # (C,)
+    mean: np.ndarray  # (C,) of this batch
+    var: np.ndarray  # (C,) of this batch, biased
+    eps: float
+    y: np.ndarray  # (N, C, H, W): the output shows what ReLU let through, and the next op keeps it anyway
 
 
 def batchnorm2d_add_relu(x, weight, bias, shortcut, *, eps=1e-5):
@@ -57,10 +70,10 @@ def batchnorm2d_add_relu(x, weight, bias, shortcut, *, eps=1e-5):
     pixels, C = channels_last(x), x.shape[1]
     y = empty(pixels.shape, x.dtype)
     vectors = mean, weight * inverse_std(var, eps), channels_last(bias)
-    kernels.normalize_add_relu(
-        pixels.reshape(-1, C), *vectors, channels_last(shortcut).reshape(-1, C), y.reshape(-1, C)
-    )
-    return channels_first(y), FusedCache(x, weight, mean, var, eps, channels_first(y))
+    other = channels_last(shortcut).reshape(-1, C)
+    kernels.normalize_add_relu(pixels.reshape(-1, C), *vectors, other, y.reshape(-1, C))
+    y = channels_first(y)
+    return y, NormAddReluCache(x, weight, mean, var, eps, y)
 
 
 def batchnorm2d_add_relu_backward(dy, cache):
@@ -68,17 +81,12 @@ def batchnorm2d_add_relu_backward(dy, cache):
 
     The idea: what ReLU lets through goes both ways, and into the shortcut as it is.
     """
-    dshortcut, sums = _behind_relu(dy, cache)
-    return *through_statistics(dshortcut, sums, cache, empty(dshortcut.shape, dy.dtype)), channels_first(dshortcut)
-
-
-def _behind_relu(dy, cache):
-    """dy where y > 0, channels-last, and its sums as batch norm's backward needs them."""
     _checks.upstream(dy, cache.y.shape, cache.y.dtype)
     dy, y, x = (channels_last(array) for array in (dy, cache.y, cache.x))
-    dh, C = empty(dy.shape, dy.dtype), dy.shape[3]
+    dshortcut, C = empty(dy.shape, dy.dtype), dy.shape[3]
     flat = (array.reshape(-1, C) for array in (dy, y, x))
-    return dh, kernels.sums_behind_relu(*flat, cache.mean, dh.reshape(-1, C))
+    sums = kernels.sums_behind_relu(*flat, channels_last(cache.mean), dshortcut.reshape(-1, C))
+    return *through_statistics(dshortcut, sums, cache, empty(dy.shape, dy.dtype)), channels_first(dshortcut)
 
 
 class ComposedCache(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numpy_resnet.kernels import batchnorm, memory
+from numpy_resnet.kernels import batchnorm
 from numpy_resnet.kernels.matmul import BLOCK, DEPTH, GROUP, matmul, product
 from numpy_resnet.kernels.vectors import COLUMNS, ROWS
 
@@ -48,14 +48,6 @@ def test_the_kernel_steps_without_the_compiler_too():
 def test_matmul_shows_nan_and_infinity():
     a = np.array([[1.0, np.nan], [np.inf, 1.0], [1.0, 1.0]])
     np.testing.assert_array_equal(matmul(a, np.ones((2, 1))), [[np.nan], [np.inf], [2.0]])
-
-
-def test_empty_arrays_start_on_a_cache_line():
-    for shape in ((3, 5), (1,), (0, 4), (2, 3, 4, 5)):
-        array = memory.empty(shape, np.float32)
-        assert array.shape == shape
-        assert array.flags.carray
-        assert array.size == 0 or array.ctypes.data % memory.CACHE_LINE == 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, batchnorm.ROWS, batchnorm.ROWS + 1, 3 * batchnorm.ROWS - 7])
