@@ -6,11 +6,12 @@ Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication".
 """
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import prange
 
 from numpy_resnet.kernels.elementwise import finish, finishing
 from numpy_resnet.kernels.jit import DISABLED, jit, parallel_jit
 from numpy_resnet.kernels.memory import contiguous, empty, registers
+from numpy_resnet.kernels.threads import get_num_threads
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load, store
 
 BLOCK, DEPTH, GROUP = 192, 256, 8  # rows of a block, products summed at once, panels of a task

@@ -17,11 +17,12 @@ Images are (N, H, W, C), filters (OC, 3, 3, C). The kernels want whole vectors: 
 """
 
 import numpy as np
-from numba import get_num_threads, prange
+from numba import prange
 
 from numpy_resnet.kernels.elementwise import finish, finishing
 from numpy_resnet.kernels.jit import jit, parallel_jit
 from numpy_resnet.kernels.memory import empty, registers
+from numpy_resnet.kernels.threads import get_num_threads
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load_line, store_line
 
 PP, QQ = 0.5, 2.0  # squares of the points P and Q

@@ -1,8 +1,4 @@
-"""The kernels beside NumPy, and what they promise about threads."""
-
-import os
-import subprocess
-import sys
+"""The kernels beside NumPy."""
 
 import numpy as np
 import pytest
@@ -56,62 +52,3 @@ def test_moments_equal_numpy(rows):
     mean, var = batchnorm.moments(x)
     np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(var, x.var(axis=0), rtol=1e-9, atol=1e-18)
-
-
-RUN = """
-import hashlib, numba, numpy as np
-from numpy_resnet import models, ops
-numba.set_num_threads({threads})
-x = np.random.default_rng(0).standard_normal((5, 3, 40, 36), dtype=np.float32)
-model = models.resnet18(num_classes=7)
-logits = model.forward(x)
-dx = model.backward(ops.cross_entropy_backward(1.0, ops.cross_entropy(logits, np.arange(5))[1]))
-hash = hashlib.sha256(logits.tobytes() + dx.tobytes())
-for _, _, grad in model.named_parameters():
-    hash.update(np.ascontiguousarray(grad).tobytes())
-print(hash.hexdigest())
-"""
-
-
-def run_python(code, **environment):
-    result = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
-
-
-@pytest.mark.real_size
-def test_the_same_bits_with_any_number_of_threads():
-    hashes = {run_python(RUN.format(threads=n), NUMBA_NUM_THREADS="4") for n in (1, 2, 3, 4)}
-    assert len(hashes) == 1
-
-
-@pytest.mark.real_size
-def test_two_python_threads_share_numbas_simplest_pool():
-    """The workqueue pool aborts the process when it is entered twice."""
-    code = """
-import threading, numpy as np
-from numpy_resnet import ops
-x = np.ones((2, 4, 8, 8))
-def work():
-    for _ in range(50): ops.relu_backward(*ops.relu(x))
-threads = [threading.Thread(target=work) for _ in range(4)]
-[t.start() for t in threads], [t.join() for t in threads]
-print("done")
-"""
-    assert run_python(code, NUMBA_THREADING_LAYER="workqueue") == "done"
-
-
-@pytest.mark.real_size
-def test_kernels_run_where_nothing_can_be_kept_on_disk():
-    """A read-only installation and no home: Numba refuses to cache, and says so with a RuntimeError."""
-    code = """
-import numba.core.dispatcher as dispatcher
-def enable_caching(self): raise RuntimeError("cannot cache function: no locator available")
-dispatcher.Dispatcher.enable_caching = enable_caching
-import numpy as np
-from numpy_resnet import ops
-print(ops.relu(np.array([-1.0, 2.0]))[0])
-"""
-    assert run_python(code) == "[0. 2.]"
