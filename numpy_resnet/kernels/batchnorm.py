@@ -7,22 +7,57 @@ neither on the number of threads nor much on the rounding of one long sum.
 import numpy as np
 from numba import prange
 
-from numpy_resnet.kernels.jit import jit, parallel_jit
+from numpy_resnet.kernels.jit import parallel_jit
 
 ROWS = 256
 
 
-@parallel_jit
 def moments(x):
     """mean (C,) and biased variance (C,) of each column, in float64.
 
-    Each block takes its own mean and squared deviations while it is in the cache; blocks join by the pairwise
-    formula of Chan, Golub & LeVeque 1983, so nothing cancels.
+    Each block takes its own mean and squared deviations while it is in the cache; blocks join by the formula of Chan,
+    Golub & LeVeque 1983, so nothing cancels.
     """
     M, C = x.shape
-    blocks = (M + ROWS - 1) // ROWS
-    means, squares = np.zeros((blocks, C)), np.zeros((blocks, C))
-    for block in prange(blocks):
+    means, squares = _blocks(M, C)
+    block_moments(x, means, squares)
+    rows = np.minimum(ROWS, M - ROWS * np.arange(len(means)))[:, None]
+    mean = (rows * means).sum(axis=0) / max(1, M)
+    return mean, (squares + rows * (means - mean) ** 2).sum(axis=0) / max(1, M)
+
+
+def sums_of_upstream(dy, x, mean):
+    """sum of dy (C,) and sum of dy * (x - mean) (C,), in float64."""
+    plain, weighted = _blocks(*x.shape)
+    block_sums(dy, x, mean, plain, weighted)
+    return plain.sum(axis=0), weighted.sum(axis=0)
+
+
+def sums_behind_relu(dy, y, x, mean, dh):
+    """dh = dy where y > 0 (or NaN), else 0, and sums_of_upstream of dh, while it is at hand."""
+    plain, weighted = _blocks(*x.shape)
+    mask_by_output(dy, y, x, mean, dh, plain, weighted)
+    return plain.sum(axis=0), weighted.sum(axis=0)
+
+
+def sums_behind_norm_relu(dy, x, mean, scale, bias, dh):
+    """dh = dy where normalize_relu let x through, else 0, and sums_of_upstream of dh, while it is at hand."""
+    plain, weighted = _blocks(*x.shape)
+    mask_by_input(dy, x, mean, scale, bias, dh, plain, weighted)
+    return plain.sum(axis=0), weighted.sum(axis=0)
+
+
+def _blocks(M, C):
+    """Two sums for each channel and each block of rows, zero."""
+    shape = -(-M // ROWS), C
+    return np.zeros(shape), np.zeros(shape)
+
+
+@parallel_jit
+def block_moments(x, means, squares):
+    """means[block] and the sum of squared deviations from it, of each column of a block of rows."""
+    M, C = x.shape
+    for block in prange(len(means)):
         first, last = block * ROWS, min(M, (block + 1) * ROWS)
         mean, square = means[block], squares[block]
         for m in range(first, last):
@@ -33,14 +68,6 @@ def moments(x):
         for m in range(first, last):
             for c in range(C):
                 square[c] += (x[m, c] - mean[c]) * (x[m, c] - mean[c])
-    mean, square = (means[0], squares[0]) if blocks else (np.zeros(C), np.zeros(C))
-    for block in range(1, blocks):
-        before, rows = block * ROWS, min(M, (block + 1) * ROWS) - block * ROWS
-        for c in range(C):
-            delta = means[block, c] - mean[c]
-            mean[c] += delta * rows / (before + rows)
-            square[c] += squares[block, c] + delta * delta * before * rows / (before + rows)
-    return mean, square / max(1, M)
 
 
 @parallel_jit
@@ -73,15 +100,10 @@ def normalize_add_relu(x, mean, scale, bias, shortcut, y):
 
 
 @parallel_jit
-def sums_behind_norm_relu(dy, x, mean, scale, bias, dh):
-    """dh = dy where normalize_relu let x through, else 0, and sums_of_upstream of dh, while it is at hand.
-
-    What was let through is computed again, by the same formula: that is cheaper than to fetch the output.
-    """
+def mask_by_input(dy, x, mean, scale, bias, dh, plain, weighted):
+    """What was let through is computed again, by the same formula: that is cheaper than to fetch the output."""
     M, C = x.shape
-    blocks = (M + ROWS - 1) // ROWS
-    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
-    for block in prange(blocks):
+    for block in prange(len(plain)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 value = (x[m, c] - mean[c]) * scale[c] + bias[c]
@@ -89,47 +111,30 @@ def sums_behind_norm_relu(dy, x, mean, scale, bias, dh):
                 dh[m, c] = passed
                 plain[block, c] += passed
                 weighted[block, c] += passed * (x[m, c] - mean[c])
-    return total(plain), total(weighted)
 
 
 @parallel_jit
-def sums_behind_relu(dy, y, x, mean, dh):
-    """dh = dy where y > 0 (or NaN), else 0, and sums_of_upstream of dh, while it is at hand."""
+def mask_by_output(dy, y, x, mean, dh, plain, weighted):
+    """The output shows what was let through."""
     M, C = x.shape
-    blocks = (M + ROWS - 1) // ROWS
-    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
-    for block in prange(blocks):
+    for block in prange(len(plain)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 passed = 0 if y[m, c] <= 0 else dy[m, c]
                 dh[m, c] = passed
                 plain[block, c] += passed
                 weighted[block, c] += passed * (x[m, c] - mean[c])
-    return total(plain), total(weighted)
 
 
 @parallel_jit
-def sums_of_upstream(dy, x, mean):
-    """sum of dy (C,) and sum of dy * (x - mean) (C,), in float64."""
+def block_sums(dy, x, mean, plain, weighted):
+    """The sums of dy and of dy * (x - mean) over each block of rows."""
     M, C = x.shape
-    blocks = (M + ROWS - 1) // ROWS
-    plain, weighted = np.zeros((blocks, C)), np.zeros((blocks, C))
-    for block in prange(blocks):
+    for block in prange(len(plain)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 plain[block, c] += dy[m, c]
                 weighted[block, c] += dy[m, c] * (x[m, c] - mean[c])
-    return total(plain), total(weighted)
-
-
-@jit
-def total(parts):
-    """The sum of the rows, in their order."""
-    y = np.zeros(parts.shape[1])
-    for part in parts:
-        for c in range(len(y)):
-            y[c] += part[c]
-    return y
 
 
 @parallel_jit

@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from numpy_resnet.kernels.jit import jit, parallel_jit
-from numpy_resnet.kernels.vectors import LANES, load, positive, store
+from numpy_resnet.kernels.vectors import LANES, at_least, load, store
 
 
 @parallel_jit
@@ -29,31 +29,30 @@ def add(a, b, y):
 
 
 @jit
-def finish(y, at, rows, row, pixels, pixel, count, bias, channel, shortcut, relu):
-    """y = relu(y + bias + shortcut) on `count` channels, from `channel` on, of a rectangle of pixels.
+def finish(y, at, rows, row, pixels, pixel, count, bias, channel, shortcut, floor):
+    """y = max(y + bias + shortcut, floor) on `count` channels, from `channel` on, of a rectangle of pixels.
 
-    It begins at `at`; `row` and `pixel` are the distances of two rows and of two pixels. What is empty is not added.
+    It begins at `at`; `row` and `pixel` are the distances of two rows and of two pixels. An empty shortcut is none.
     """
     whole = count - count % LANES
+    others = min(whole, shortcut.size)  # none without a shortcut; an `if` would make LLVM write all loops twice
     for start in range(at, at + rows * row, row):
         for place in range(start, start + pixels * pixel, pixel):
+            for i in range(0, others, LANES):
+                store(y, place + i, load(y, place + i) + load(shortcut, place + i))
+            for i in range(whole, min(count, whole + shortcut.size)):
+                y[place + i] += shortcut[place + i]
             for i in range(0, whole, LANES):
-                value = load(y, place + i)
-                if bias.size:
-                    value = value + load(bias, channel + i)
-                if shortcut.size:
-                    value = value + load(shortcut, place + i)
-                store(y, place + i, positive(value) if relu else value)
+                store(y, place + i, at_least(load(y, place + i) + load(bias, channel + i), floor))
             for i in range(whole, count):
-                value = y[place + i]
-                if bias.size:
-                    value += bias[channel + i]
-                if shortcut.size:
-                    value += shortcut[place + i]
-                y[place + i] = 0 if relu and value <= 0 else value
+                value = y[place + i] + bias[channel + i]
+                y[place + i] = floor if value <= floor else value
 
 
-def finishing(dtype, bias=None, shortcut=None, relu=False):
-    """The last arguments of kernels that call `finish`: None becomes an empty array, the shortcut flat."""
-    nothing = np.empty(0, dtype)
-    return nothing if bias is None else bias, nothing if shortcut is None else shortcut.reshape(-1), relu
+def finishing(dtype, channels, bias=None, shortcut=None, relu=False):
+    """The last arguments of kernels that call `finish`: bias (empty: nothing is left to do), flat shortcut, floor."""
+    nothing, dtype = np.empty(0, dtype), np.dtype(dtype).type
+    if bias is None and shortcut is None and not relu:
+        return nothing, nothing, dtype(-np.inf)
+    bias = np.zeros(channels, dtype) if bias is None else bias
+    return bias, nothing if shortcut is None else shortcut.reshape(-1), dtype(0 if relu else -np.inf)

@@ -25,19 +25,17 @@ DISABLED = bool(numba.config.DISABLE_JIT)
 FLAGS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 
 
-def jit(function, **more_flags):
-    """Compile a helper that is called by other kernels."""
-    compiled = numba.njit(**FLAGS, **more_flags)(function)
-    if not DISABLED:
-        _keep_on_disk(compiled)
-    return compiled
+def jit(function):
+    """Compile a helper that is called by other kernels: it becomes a part of each."""
+    return numba.njit(**FLAGS, inline="always")(function)
 
 
 def parallel_jit(function):
     """Compile a kernel that shares its `prange` loops among threads, as many as `set_num_threads` says."""
-    compiled = jit(function, parallel=True)
+    compiled = numba.njit(**FLAGS, parallel=True)(function)
     if DISABLED:
-        return functools.wraps(function)(lambda *args: compiled(*args))
+        return compiled
+    _keep_on_disk(compiled)
 
     @functools.wraps(function)
     def kernel(*args):

@@ -63,7 +63,7 @@ def _multiply(a, panels, y, accumulate, bias=None, shortcut=None, relu=False):
     block, group = (-(-size // max(1, parts)) for size, parts in ((rows, blocks), (count, groups)))
     block = -(-max(1, block) // ROWS) * ROWS
     scratch = empty((workers, DEPTH * BLOCK), y.dtype)
-    end = finishing(y.dtype, bias, shortcut, relu)
+    end = finishing(y.dtype, y.shape[1], bias, shortcut, relu)
     multiply(*_flat(a), panels, y, accumulate, block, max(1, group), scratch, *end)
 
 
@@ -106,7 +106,7 @@ def lay_out_panels(b, b_step, b_column, columns, panels):
 
 
 @parallel_jit
-def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bias, shortcut, relu):
+def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bias, shortcut, floor):
     """y = a @ b, or y += a @ b, then `finish`.   a (I, K) flat, with the distance of two rows and of two columns.
 
     b lies in panels (panels, K, COLUMNS). A task is `block` rows times `group` panels. Each number of y belongs to one
@@ -114,7 +114,7 @@ def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bia
     """
     (rows, columns), (count, depth, _), workers = y.shape, panels.shape, len(scratch)
     groups, y_flat = (count + group - 1) // group, y.reshape(-1)
-    tasks = (rows + block - 1) // block * groups
+    tasks, unfinished = (rows + block - 1) // block * groups, rows if bias.size else 0
     for worker in prange(workers):
         for task in range(tasks * worker // workers, tasks * (worker + 1) // workers):
             first, i0 = task % groups * group, task // groups * block
@@ -127,16 +127,16 @@ def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bia
                 for panel in range(first, last):
                     width = min(COLUMNS, columns - panel * COLUMNS)
                     for i in range(i0, i1, ROWS):
-                        place = at + (i - i0) * row, row, step, panels[panel], k0 * COLUMNS, y
+                        a_at, b_at = at + (i - i0) * row, (panel * depth + k0) * COLUMNS
                         to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
                         if i + ROWS <= i1 and width == COLUMNS:
-                            add_tile(left, *place, to, columns, steps, more)
+                            add_tile(left, a_at, row, step, panels, b_at, y, to, columns, steps, more)
                         else:
-                            add_part(left, *place, to, min(ROWS, i1 - i), width, steps, more)
-            if relu or bias.size or shortcut.size:
-                j, step = first * COLUMNS, max(columns, 1)
-                width = min(columns, last * COLUMNS) - j
-                finish(y_flat, i0 * columns + j, 1, 1, i1 - i0, step, width, bias, j, shortcut, relu)
+                            edge = min(ROWS, i1 - i)
+                            add_part(left, a_at, row, step, panels, b_at, y, to, edge, width, steps, more)
+            j, step = first * COLUMNS, max(columns, 1)
+            width = min(columns, last * COLUMNS) - j
+            finish(y_flat, i0 * columns + j, 1, 1, min(i1 - i0, unfinished), step, width, bias, j, shortcut, floor)
 
 
 @jit

@@ -128,15 +128,19 @@ def add_tile(typing_context, a, a_at, a_row, a_step, b, b_at, y, y_at, y_row, de
                 for part in parts:
                     product = builder.fmul(factor, b_row[part], flags=FLAGS)
                     builder.store(builder.fadd(builder.load(sums[i][part]), product, flags=FLAGS), sums[i][part])
+        totals, places = [], []
         for i in range(ROWS):
             for part in parts:
                 at = builder.add(builder.add(y_at, builder.mul(y_row, number(i))), number(part * LANES))
-                place, total = _pointer(context, builder, y_type, array_y, at), builder.load(sums[i][part])
-                with builder.if_else(accumulate) as (then, otherwise):
-                    with then:
-                        builder.store(builder.fadd(builder.load(place, align=itemsize), total), place, align=itemsize)
-                    with otherwise:
-                        builder.store(total, place, align=itemsize)
+                places.append(_pointer(context, builder, y_type, array_y, at))
+                totals.append(builder.load(sums[i][part]))
+        with builder.if_else(accumulate) as (then, otherwise):
+            with then:
+                for place, total in zip(places, totals, strict=True):
+                    builder.store(builder.fadd(builder.load(place, align=itemsize), total), place, align=itemsize)
+            with otherwise:
+                for place, total in zip(places, totals, strict=True):
+                    builder.store(total, place, align=itemsize)
         return context.get_dummy_value()
 
     integers = (types.intp,) * 3
@@ -172,14 +176,14 @@ _add, _subtract, _multiply = (_arithmetic(instruction) for instruction in ("fadd
 
 
 @intrinsic
-def positive(typing_context, vector):
-    """The numbers above zero, and NaN; zero for the others."""
+def at_least(typing_context, vector, floor):
+    """The numbers above floor, and NaN; floor for the others."""
 
     def generate(context, builder, signature, arguments):
-        zero = ir.Constant(context.get_value_type(vector), [0.0] * LANES)
-        return builder.select(builder.fcmp_ordered("<=", arguments[0], zero), zero, arguments[0])
+        least = _repeat(builder, context.get_value_type(vector), arguments[1])
+        return builder.select(builder.fcmp_ordered("<=", arguments[0], least), least, arguments[0])
 
-    return vector(vector), generate
+    return vector(vector, vector.dtype), generate
 
 
 @intrinsic
@@ -226,9 +230,9 @@ if DISABLED:
         """The same without the compiler."""
         x.reshape(-1)[at : at + LANES] = vector
 
-    def positive(vector):
+    def at_least(vector, floor):
         """The same without the compiler."""
-        return np.where(vector <= 0, vector.dtype.type(0), vector)
+        return np.where(vector <= floor, floor, vector)
 
     def load_line(x, at, step, count):
         """The same without the compiler."""

@@ -56,7 +56,7 @@ def convolve(x, u, padding, shape, *, bias=None, shortcut=None, relu=False):
     C = x.shape[3]
     size = POINTS * (tiles * (C + panels * COLUMNS) + 2 * LANES + max(C, OC))
     y = empty((len(x), OH, OW, _whole(OC, LANES)), x.dtype)
-    end = finishing(x.dtype, bias, shortcut, relu)
+    end = finishing(x.dtype, y.shape[3], bias, shortcut, relu)
     convolve_tiles(x, u, y, *padding, tiles, parts, empty((workers, size), x.dtype), *end)
     return y if y.shape[3] == OC else np.ascontiguousarray(y[..., :OC])
 
@@ -203,40 +203,35 @@ def lay_out_input(x, tile, across, down, PH, PW, patch, v, to, point, width, pan
     """BT d B of one tile: point (i, j) of channel c goes to v[to + (i*6 + j)*point + c // width*panel + c % width]."""
     _, H, W, C = x.shape
     n, top, left = tile // (down * across), tile // across % down * TILE - PH, tile % across * TILE - PW
-    if top >= 0 and left >= 0 and top + WINDOW <= H and left + WINDOW <= W:
-        at = ((n * H + top) * W + left) * C
-        for c in range(0, C, LANES):
-            place = to + c // width * panel + c % width
-            transform_input(x, at + c, W * C, C, v, place, WINDOW * point, point)
-    else:
+    source, at, row = x.reshape(-1), ((n * H + top) * W + left) * C, W * C
+    if top < 0 or left < 0 or top + WINDOW > H or left + WINDOW > W:
         cut_out(x, n, top, left, WINDOW, C, patch)
-        for c in range(0, C, LANES):
-            place = to + c // width * panel + c % width
-            transform_input(patch, c, WINDOW * C, C, v, place, WINDOW * point, point)
+        source, at, row = patch, 0, WINDOW * C
+    for c in range(0, C, LANES):
+        transform_input(source, at + c, row, C, v, to + c // width * panel + c % width, WINDOW * point, point)
 
 
 @jit
-def lay_out_output(m, at, point, y, tile, across, down, c0, c1, patch, bias, shortcut, relu):
+def lay_out_output(m, at, point, y, tile, across, down, c0, c1, patch, bias, shortcut, floor):
     """y = AT m A of one tile, channels c0 to c1: the inverse journey, as far as y reaches; then `finish`."""
     _, OH, OW, OC = y.shape
     n, top, left = tile // (down * across), tile // across % down * TILE, tile % across * TILE
-    to, flat, down, across = ((n * OH + top) * OW + left) * OC, y.reshape(-1), min(TILE, OH - top), min(TILE, OW - left)
-    if down == across == TILE:
-        for c in range(c0, c1, LANES):
-            transform_output(m, at + c, WINDOW * point, point, y, to + c, OW * OC, OC)
-    else:
-        for c in range(c0, c1, LANES):
-            transform_output(m, at + c, WINDOW * point, point, patch, c, TILE * OC, OC)
+    start, flat = ((n * OH + top) * OW + left) * OC, y.reshape(-1)
+    down, across, target, to, row = min(TILE, OH - top), min(TILE, OW - left), flat, start, OW * OC
+    if down < TILE or across < TILE:
+        target, to, row = patch, 0, TILE * OC
+    for c in range(c0, c1, LANES):
+        transform_output(m, at + c, WINDOW * point, point, target, to + c, row, OC)
+    if down < TILE or across < TILE:
         for i in range(down):
             for j in range(across):
                 for c in range(c0, c1):
-                    flat[to + (i * OW + j) * OC + c] = patch[(i * TILE + j) * OC + c]
-    if relu or bias.size or shortcut.size:
-        finish(flat, to + c0, down, OW * OC, across, OC, c1 - c0, bias, c0, shortcut, relu)
+                    flat[start + (i * OW + j) * OC + c] = patch[(i * TILE + j) * OC + c]
+    finish(flat, start + c0, min(down, bias.size), OW * OC, across, OC, c1 - c0, bias, c0, shortcut, floor)
 
 
 @parallel_jit
-def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, relu):
+def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, floor):
     """y = x * filters, tile by tile, then `finish`.   x (N, H, W, C), u of lay_out_filters, y (N, OH, OW, OC)
 
     A task is `tiles` tiles and one of `parts` parts of the filters; it goes all the way, so that nothing between leaves
@@ -262,8 +257,8 @@ def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, relu)
                         to = point * m_point + (t * panels + panel) * COLUMNS
                         add_tile(v, point * v_point + t * C, C, 1, u, at, m, to, panels * COLUMNS, C, False)
             for t in range(count):
-                place, c0, c1 = (y, first + t, across, down), p0 * COLUMNS, min(OC, p1 * COLUMNS)
-                lay_out_output(m, t * panels * COLUMNS, m_point, *place, c0, c1, patch, bias, shortcut, relu)
+                at, tile, c0, c1 = t * panels * COLUMNS, first + t, p0 * COLUMNS, min(OC, p1 * COLUMNS)
+                lay_out_output(m, at, m_point, y, tile, across, down, c0, c1, patch, bias, shortcut, floor)
 
 
 @jit
@@ -296,9 +291,10 @@ def correlate_tiles(x, dy, du, PH, PW, tiles, v, d, patches):
         for worker in prange(workers):
             patch = patches[worker]
             for t in range(worker, count, workers):
-                place = first + t, across, down
-                lay_out_input(x, *place, PH, PW, patch, v_flat, t * WIDE, v_point, WIDE, tiles * WIDE)
-                lay_out_upstream(dy, *place, patch, d_flat, t * COLUMNS, d_point, tiles * COLUMNS)
+                to, panel, tile = t * WIDE, tiles * WIDE, first + t
+                lay_out_input(x, tile, across, down, PH, PW, patch, v_flat, to, v_point, WIDE, panel)
+                to, panel = t * COLUMNS, tiles * COLUMNS
+                lay_out_upstream(dy, tile, across, down, patch, d_flat, to, d_point, panel)
         for task in prange(POINTS * panels):
             point, panel = task // panels, task % panels
             for c in range(0, C, ROWS):
