@@ -130,7 +130,7 @@ def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bia
                         a_at, b_at = at + (i - i0) * row, (panel * depth + k0) * COLUMNS
                         to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
                         if i + ROWS <= i1 and width == COLUMNS:
-                            add_tile(left, a_at, row, step, panels, b_at, y, to, columns, steps, more)
+                            add_tile(left, a_at, row, step, panels, b_at, depth * COLUMNS, y, to, columns, steps, more)
                         else:
                             edge = min(ROWS, i1 - i)
                             add_part(left, a_at, row, step, panels, b_at, y, to, edge, width, steps, more)
@@ -155,13 +155,13 @@ def add_part(a, at, a_row, a_step, panel, panel_at, y, to, rows, columns, depth,
     """add_tile at the edge of y, where rows or columns are fewer: nothing beyond is read or written."""
     part, tile, width = registers(y, ROWS, DEPTH), registers(y, ROWS, COLUMNS), y.shape[1]
     if rows == ROWS or a_row == 1:  # laid out, a has room beyond
-        add_tile(a, at, a_row, a_step, panel, panel_at, tile, 0, COLUMNS, depth, False)
+        add_tile(a, at, a_row, a_step, panel, panel_at, 0, tile, 0, COLUMNS, depth, False)
     else:
         for row in range(ROWS):
             start = at + min(row, rows - 1) * a_row
             for k in range(depth):
                 part[row, k] = a[start + k * a_step]
-        add_tile(part, 0, DEPTH, 1, panel, panel_at, tile, 0, COLUMNS, depth, False)
+        add_tile(part, 0, DEPTH, 1, panel, panel_at, 0, tile, 0, COLUMNS, depth, False)
     flat = y.reshape(-1)
     for row in range(rows):
         for column in range(columns):

@@ -28,6 +28,24 @@ def maxpool(x, y, winner, KH, KW, SH, SW, PH, PW):
 
 
 @parallel_jit
+def maxpool_values(x, y, KH, KW, SH, SW, PH, PW):
+    """y = the largest of each window, or NaN if there is one."""
+    H, W, C = x.shape[1:]
+    N, OH, OW = y.shape[:3]
+    for row in prange(N * OH):
+        n, oh = row // OH, row % OH
+        for ow in range(OW):
+            best = y[n, oh, ow]
+            best[:] = -np.inf
+            top, left = oh * SH - PH, ow * SW - PW
+            for h in range(max(0, top), min(H, top + KH)):
+                for w in range(max(0, left), min(W, left + KW)):
+                    pixel = x[n, h, w]
+                    for c in range(C):
+                        best[c] = pixel[c] if pixel[c] > best[c] or pixel[c] != pixel[c] else best[c]
+
+
+@parallel_jit
 def maxpool_backward(dy, winner, dx, KH, KW, SH, SW, PH, PW):
     """dx at each window's winner += dy. Each thread gathers whole rows of dx, as in col2im."""
     N, H, W, C = dx.shape

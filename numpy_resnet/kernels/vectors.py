@@ -102,25 +102,27 @@ def store_line(typing_context, x, at, step, vectors):
 
 
 @intrinsic
-def add_tile(typing_context, a, a_at, a_row, a_step, b, b_at, y, y_at, y_row, depth, accumulate):
+def add_tile(typing_context, a, a_at, a_row, a_step, b, b_at, ahead, y, y_at, y_row, depth, accumulate):
     """y[i, j] = or += the sum over k < depth of a[i, k] * b[k, j], for ROWS rows i and COLUMNS columns j.
 
     a[i, k] lies at a_at + i*a_row + k*a_step, b[k, j] at b_at + k*COLUMNS + j, y[i, j] at y_at + i*y_row + j.
     The heart of every product: for each k, ROWS numbers of a meet one row of b, and all sums stay in registers.
+    Meanwhile the memory fetches the rows that come next, `ahead` of these in b.
     """
 
     def generate(context, builder, signature, arguments):
-        array_a, a_at, a_row, a_step, array_b, b_at, array_y, y_at, y_row, depth, accumulate = arguments
+        array_a, a_at, a_row, a_step, array_b, b_at, ahead, array_y, y_at, y_row, depth, accumulate = arguments
         kind, itemsize = context.get_data_type(a.dtype), a.dtype.bitwidth // 8
         vector, number = ir.VectorType(kind, LANES), lambda n: context.get_constant(types.intp, n)
         parts, zero = range(COLUMNS // LANES), ir.Constant(vector, [0.0] * LANES)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in parts] for _ in range(ROWS)]
-        a_type, b_type, y_type = signature.args[0], signature.args[4], signature.args[6]
+        a_type, b_type, y_type = signature.args[0], signature.args[4], signature.args[7]
         row_at = [builder.add(a_at, builder.mul(a_row, number(i))) for i in range(ROWS)]
         a_rows = [_pointer(context, builder, a_type, array_a, at, vector=False) for at in row_at]
         with cgutils.for_range(builder, depth, intp=ir.IntType(64)) as loop:
             row = builder.add(b_at, builder.mul(loop.index, number(COLUMNS)))
             at = [builder.add(row, number(part * LANES)) for part in parts]
+            _prefetch(builder, _pointer(context, builder, b_type, array_b, builder.add(row, ahead), vector=False))
             b_row = [builder.load(_pointer(context, builder, b_type, array_b, j), align=itemsize) for j in at]
             for i in range(ROWS):
                 factor = builder.load(builder.gep(a_rows[i], [builder.mul(loop.index, a_step)]))
@@ -144,7 +146,16 @@ def add_tile(typing_context, a, a_at, a_row, a_step, b, b_at, y, y_at, y_row, de
         return context.get_dummy_value()
 
     integers = (types.intp,) * 3
-    return types.void(a, *integers, b, types.intp, y, *integers, types.boolean), generate
+    return types.void(a, *integers, b, types.intp, types.intp, y, *integers, types.boolean), generate
+
+
+def _prefetch(builder, pointer):
+    """Ask for the cache line there, to be read, into all caches."""
+    byte = ir.IntType(8).as_pointer()
+    integers = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+    kind = ir.FunctionType(ir.VoidType(), [byte, *(integer.type for integer in integers)])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, byte), *integers])
 
 
 def _pointer(context, builder, array_type, array, at, *, vector=True):
@@ -243,7 +254,7 @@ if DISABLED:
         for i, vector in enumerate(vectors):
             store(x, at + i * step, vector)
 
-    def add_tile(a, a_at, a_row, a_step, b, b_at, y, y_at, y_row, depth, accumulate):
+    def add_tile(a, a_at, a_row, a_step, b, b_at, ahead, y, y_at, y_row, depth, accumulate):
         """The same without the compiler."""
         i, j, k = np.arange(ROWS)[:, None], np.arange(COLUMNS), np.arange(depth)
         product = a.reshape(-1)[a_at + i * a_row + k * a_step] @ b.reshape(-1)[b_at + k[:, None] * COLUMNS + j]

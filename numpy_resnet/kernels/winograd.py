@@ -241,7 +241,7 @@ def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, floor
     C, (panels, _, depth, _) = x.shape[3], u.shape
     down, across = (OH + TILE - 1) // TILE, (OW + TILE - 1) // TILE
     total, workers = N * down * across, len(scratch)
-    v_point, m_point = tiles * C + LANES, tiles * panels * COLUMNS + LANES
+    v_point, m_point, ahead = tiles * C + LANES, tiles * panels * COLUMNS + LANES, POINTS * depth * COLUMNS
     for worker in prange(workers):
         v, rest = scratch[worker, : POINTS * v_point], scratch[worker, POINTS * v_point :]
         m, patch = rest[: POINTS * m_point], rest[POINTS * m_point :]
@@ -255,7 +255,7 @@ def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, floor
                     at = (panel * POINTS + point) * depth * COLUMNS
                     for t in range(0, count, ROWS):
                         to = point * m_point + (t * panels + panel) * COLUMNS
-                        add_tile(v, point * v_point + t * C, C, 1, u, at, m, to, panels * COLUMNS, C, False)
+                        add_tile(v, point * v_point + t * C, C, 1, u, at, ahead, m, to, panels * COLUMNS, C, False)
             for t in range(count):
                 at, tile, c0, c1 = t * panels * COLUMNS, first + t, p0 * COLUMNS, min(OC, p1 * COLUMNS)
                 lay_out_output(m, at, m_point, y, tile, across, down, c0, c1, patch, bias, shortcut, floor)
@@ -301,7 +301,7 @@ def correlate_tiles(x, dy, du, PH, PW, tiles, v, d, patches):
                 v_at = point * v_point + c // WIDE * tiles * WIDE + c % WIDE
                 d_at = point * d_point + panel * tiles * COLUMNS
                 to = (((c // WIDE * panels + panel) * POINTS + point) * WIDE + c % WIDE) * COLUMNS
-                add_tile(v, v_at, 1, WIDE, d, d_at, du, to, COLUMNS, count, first > 0)
+                add_tile(v, v_at, 1, WIDE, d, d_at, tiles * COLUMNS, du, to, COLUMNS, count, first > 0)
 
 
 @parallel_jit

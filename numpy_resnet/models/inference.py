@@ -8,13 +8,15 @@ with filters times scale, and shift as its bias. ReLU and the residual add follo
 """
 
 import copy
+from functools import partial
 
 import numpy as np
 
 from numpy_resnet import ops as numpy_resnet_ops
-from numpy_resnet.layers import BatchNorm2d, Composite, Conv2d, ReLU, Sequential
+from numpy_resnet.layers import BatchNorm2d, Composite, Conv2d, MaxPool2d, ReLU, Sequential
 from numpy_resnet.models.blocks import BasicBlock, Bottleneck, PlainBlock
 from numpy_resnet.ops.conv.fixed import FixedConv2d
+from numpy_resnet.ops.maxpool import maxpool2d_inference
 
 
 class CompiledModel:
@@ -68,6 +70,8 @@ def _steps(layers):
             norm = layers.pop(0) if layers and isinstance(layers[0], BatchNorm2d) else None
             relu = bool(layers) and isinstance(layers[0], ReLU) and layers.pop(0) is not None
             steps.append(_convolution(layer, norm, relu))
+        elif isinstance(layer, MaxPool2d):
+            steps.append(partial(maxpool2d_inference, **layer.options))
         else:
             steps.append(_snapshot(layer).infer)
     return steps

@@ -37,6 +37,18 @@ def maxpool2d(x, *, kernel_size, stride=None, padding=0):
     return channels_first(y), Maxpool2dCache(x.shape, x.dtype, channels_first(winner), kernel_size, stride, padding)
 
 
+def maxpool2d_inference(x, *, kernel_size, stride=None, padding=0):
+    """y of maxpool2d, without a cache: nobody asks who won."""
+    _checks.arrays(x=x)
+    _checks.rank("x", x, 4)
+    N, C, H, W = x.shape
+    stride = kernel_size if stride is None else stride
+    kernel_size, stride, padding, (OH, OW) = _checks.window((H, W), kernel_size, stride, padding, pool=True)
+    y = empty((N, OH, OW, C), x.dtype)
+    pooling.maxpool_values(channels_last(x), y, *kernel_size, *stride, *padding)
+    return channels_first(y)
+
+
 def maxpool2d_backward(dy, cache):
     """dx (N, C, H, W) += dy at the winner of each window, else 0.
 

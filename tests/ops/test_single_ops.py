@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from op_table import images, numbers, windows
+from op_table import OPS, images, numbers, windows
 
 from numpy_resnet import ops
+from numpy_resnet.ops.maxpool import maxpool2d_inference
 
 RNG = np.random.default_rng(11)
 
@@ -38,6 +39,15 @@ def test_the_stem_leaves_a_remainder():
 def test_padding_may_exceed_the_kernel_in_a_convolution():
     y, _ = ops.conv2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), padding=3)
     assert y.sum() == 4
+
+
+@given(data=st.data())
+def test_max_pooling_without_a_cache(data):
+    example = data.draw(OPS["maxpool2d"]())
+    (x,) = example.arrays
+    x = np.where(RNG.random(x.shape) < 0.05, np.nan, x)
+    y = maxpool2d_inference(x, **example.f.keywords)
+    np.testing.assert_array_equal(y, ops.maxpool2d(x, **example.f.keywords)[0])
 
 
 def test_max_pooling_where_windows_tie():

@@ -20,31 +20,40 @@ class FixedConv2d:
 
     def __init__(self, weight, bias, stride, padding):
         self.weight, self.bias, self.stride, self.padding = weight, bias, stride, padding
+        self.plans = {}  # for each shape of x what was found out once
         self.laid_out = {}  # the filters as each algorithm wants them, once it is used
 
     def forward(self, x, shortcut=None, *, relu=False):
         """x (N, C, H, W), shortcut as y -> y (N, OC, OH, OW).   Raises as conv2d does."""
-        cache = _problem.check(x, self.weight, self.bias, self.stride, self.padding)
         if DISABLED:
             y, _ = conv.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
             y = y if shortcut is None else y + shortcut
             return np.maximum(y, 0) if relu else y
+        key = getattr(x, "shape", None), getattr(x, "dtype", None)
+        if key not in self.plans:
+            self.plans[key] = self._plan(x)
+        run, *plan = self.plans[key]
         more = {"bias": self.bias, "shortcut": None if shortcut is None else channels_last(shortcut), "relu": relu}
-        run = self._winograd if conv.pick(cache, fixed=True) is conv.winograd else self._im2col
-        return channels_first(run(channels_last(x), cache, more))
+        return channels_first(run(channels_last(x), *plan, more))
 
-    def _winograd(self, x, cache, more):
+    def _plan(self, x):
+        """The algorithm, (PH, PW), (SH, SW), (OH, OW), and the blocks of images, once x is known to fit."""
+        cache = _problem.check(x, self.weight, self.bias, self.stride, self.padding)
+        run = self._winograd if conv.pick(cache, fixed=True) is conv.winograd else self._im2col
+        return run, cache.padding, cache.stride, cache.output, conv.im2col.blocks(cache)
+
+    def _winograd(self, x, padding, stride, output, blocks, more):
         if "winograd" not in self.laid_out:
             self.laid_out["winograd"] = winograd.filters(channels_last(self.weight))
-        return winograd.convolve(x, self.laid_out["winograd"], cache.padding, (*cache.output, len(self.weight)), **more)
+        return winograd.convolve(x, self.laid_out["winograd"], padding, (*output, len(self.weight)), **more)
 
-    def _im2col(self, x, cache, more):
+    def _im2col(self, x, padding, stride, output, blocks, more):
         OC, shortcut = len(self.weight), more["shortcut"]
         if "im2col" not in self.laid_out:
             self.laid_out["im2col"] = lay_out(channels_last(self.weight).reshape(OC, -1).T)
-        y = empty((len(x), *cache.output, OC), x.dtype)
-        for block in conv.im2col.blocks(cache):
-            windows = window_rows(x[block], self.weight.shape[2:], cache.stride, cache.padding)
+        y = empty((len(x), *output, OC), x.dtype)
+        for block in blocks:
+            windows = window_rows(x[block], self.weight.shape[2:], stride, padding)
             part = {**more, "shortcut": None if shortcut is None else shortcut[block]}
             matmul_laid_out(windows, self.laid_out["im2col"], y[block].reshape(-1, OC), **part)
         return y
