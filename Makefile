@@ -17,7 +17,11 @@ check: .venv/installed-test
 	$(BIN)/ruff format --check .
 
 bench: .venv/installed
-	$(BIN)/python benchmarks/ops_and_step.py
+	$(BIN)/python benchmarks/network.py
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/teaching.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

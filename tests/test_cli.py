@@ -463,3 +463,20 @@ def test_names_that_are_no_utf_8_come_through(lights, tmp_path):
         )
         assert result.returncode == 0, result.stderr
         assert name in result.stdout
+
+
+def test_bench_times_ourselves(capsys, tmp_path):
+    path = tmp_path / "figures.json"
+    options = ["--model", "cifar_resnet20", "--batch-size", "2", "--size", "8", "--rounds", "2", "--json", path]
+    code, out, err = run(capsys, "bench", *options)
+    assert (code, err) == (0, "")
+    title, _, header, inference, training = out.splitlines()
+    assert title.startswith("cifar_resnet20, 2x3x8x8, float32; ")
+    assert header.split() == ["images/s", "median", "quartiles"]
+    assert [inference.split()[0], training.split()[0]] == ["inference", "training"]
+    figures = json.loads(path.read_text())
+    assert {name: len(seconds) for name, seconds in figures["seconds"].items()} == {"inference": 2, "training": 2}
+    only = run(capsys, "bench", *options[:8], "--only", "inference")[1]
+    assert "training" not in only
+    assert "must be a whole number, at least 1" in refused(capsys, "bench", "--threads", "0")
+    assert "the number of threads must be from 1 to" in refused(capsys, "bench", "--threads", "100000")

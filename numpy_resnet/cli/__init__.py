@@ -8,7 +8,7 @@ import warnings
 from tqdm import tqdm
 
 from numpy_resnet import __version__
-from numpy_resnet.cli import check, evaluate, predict, summary, train
+from numpy_resnet.cli import bench, check, evaluate, predict, summary, train
 from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
 
@@ -23,6 +23,7 @@ ResNet-18 in NumPy and Numba, every backward written by hand.
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
   numpy-resnet gradcheck                 every backward against finite differences
   numpy-resnet warmup                    compile all kernels now, so that nothing waits later
+  numpy-resnet bench                     how fast inference and training are on this machine
 """
 
 
@@ -37,7 +38,7 @@ def build_parser():
     parser = Parser(prog="numpy-resnet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"numpy-resnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, predict, summary, check):
+    for module in (train, evaluate, predict, summary, check, bench):
         module.add_commands(commands)
     return parser
 

@@ -28,10 +28,20 @@ def op_cases(seed=0):
         bias = () if "no bias" in name else (rng.standard_normal(shape[0]),)
         arrays = (x, rng.standard_normal(shape), *bias)
         cases.append((name, partial(ops.conv2d, **options), ops.conv2d_backward, arrays))
+    winograd = ops.conv.ALGORITHMS["winograd"]
+    small = (x[:, :2, :, :4], rng.standard_normal((3, 2, 3, 3)), rng.standard_normal(3))
     return [
         *cases,
+        ("conv2d 3x3, by Winograd", partial(winograd.conv2d, padding=(1, 2)), winograd.conv2d_backward, small),
         ("im2col, col2im", *_transposes(window), (x,)),
         ("batchnorm2d", ops.batchnorm2d, ops.batchnorm2d_backward, (x, *vector[:2])),
+        ("batchnorm2d_relu", ops.batchnorm2d_relu, ops.batchnorm2d_relu_backward, (x, *vector[:2])),
+        (
+            "batchnorm2d_add_relu",
+            ops.batchnorm2d_add_relu,
+            ops.batchnorm2d_add_relu_backward,
+            (x, *vector[:2], apart),
+        ),
         ("batchnorm2d_inference", inference, ops.batchnorm2d_inference_backward, (x, *vector[:2])),
         ("relu", ops.relu, ops.relu_backward, (apart,)),
         ("add", ops.add, ops.add_backward, (x, apart)),

@@ -33,8 +33,8 @@ def trace(model, x, dy=None):
             record[:2] = inputs if len(inputs) > 1 else inputs[0], y
             return y
 
-        def watched_backward(dy):
-            dx = backward(dy)
+        def watched_backward(dy, **options):
+            dx = backward(dy, **options)
             record[2:] = dy, dx
             return dx
 
