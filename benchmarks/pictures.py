@@ -39,7 +39,7 @@ def network(content):
             ax.text(entry["median"] * 1e3, i, f" {entry['median'] * 1e3:.0f} ms{told}", va="center", fontsize=8)
         ax.set_yticks(range(len(figures)), [name for name, _ in figures], fontsize=8)
         ax.set_title(row["title"], fontsize=9, loc="left")
-        ax.set_xlim(0, 1.28 * max(entry["median"] for _, entry in figures) * 1e3)
+        ax.set_xlim(0, 1.34 * max(entry["median"] for _, entry in figures) * 1e3)
         ax.tick_params(axis="x", labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
     for ax in axes.flat[len(rows) :]:
@@ -49,32 +49,23 @@ def network(content):
 
 
 def layers(content):
-    """The roofline: FLOP/s of each convolution over its FLOP for each byte that it must touch."""
-    roof = max(content["roof"].values())
-    figure, ax = plt.subplots(figsize=(9, 5.2), layout="constrained")
-    ax.axhline(roof / 1e9, color="black", lw=1)
-    ax.text(0.995, roof / 1e9 * 1.03, f"matrix product, {roof / 1e9:.0f} GFLOP/s", ha="right", fontsize=8,
-            transform=ax.get_yaxis_transform())  # fmt: skip
-    places = {name: [] for name in ("winograd", "im2col", "PyTorch channels-last")}
-    for entry in content["convolutions"]:
-        intensity = entry["flops"] / entry["bytes"]
-        for name in places:
-            if name in entry["figures"]:
-                places[name].append((intensity, entry["flops"] / entry["figures"][name][0] / 1e9))
-        top = max(values[-1][1] for values in places.values() if values and values[-1][0] == intensity)
-        ax.annotate(entry["name"], (intensity, top), xytext=(0, 7), textcoords="offset points", fontsize=7,
-                    rotation=35, ha="left")  # fmt: skip
-    for (name, values), marker in zip(places.items(), "o^s", strict=True):
-        ax.scatter(*zip(*values, strict=True), color=COLORS[name], marker=marker, s=42, label=name, zorder=3)
-    ax.set(xscale="log", yscale="log", xlabel="FLOP of a direct convolution for each byte of x, weight and y",
-           ylabel="GFLOP/s, as a direct convolution counts")  # fmt: skip
-    ax.set_ylim(top=5 * roof / 1e9)
-    ax.margins(x=0.12)
+    """FLOP/s of each convolution, and the roof: those of the fastest large matrix product."""
+    roof, rows = max(content["roof"].values()) / 1e9, content["convolutions"][::-1]
+    figure, ax = plt.subplots(figsize=(9, 5), layout="constrained")
+    ax.axvline(roof, color="black", lw=1)
+    ax.text(roof, len(rows) - 0.35, f" fastest large matrix product, {roof:.0f}", fontsize=8)
+    names = ("PyTorch", "PyTorch channels-last", "im2col", "winograd")
+    for name, marker in zip(names, "sDo*", strict=True):
+        there = [
+            (row["flops"] / row["figures"][name][0] / 1e9, i) for i, row in enumerate(rows) if name in row["figures"]
+        ]
+        ax.plot(*zip(*there, strict=True), marker, color=COLORS[name], ms=11 if marker == "*" else 7, label=name)
+    ax.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=8)
+    ax.hlines(range(len(rows)), 0, 1, transform=ax.get_yaxis_transform(), color="0.9", zorder=0)
+    ax.set(xlim=(0, None), ylim=(-0.6, len(rows)), xlabel="GFLOP/s, as a direct convolution counts")
     ax.legend(frameon=False, fontsize=8, loc="lower right")
-    ax.set_title(
-        "Forward convolutions, batch 16: Winograd needs fewer multiplications, and passes the roof", fontsize=10
-    )
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title("Forward, batch 16: Winograd multiplies less, and passes the roof", fontsize=10)
+    ax.spines[["top", "right", "left"]].set_visible(False)
     return figure
 
 

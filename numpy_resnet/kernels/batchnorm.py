@@ -5,9 +5,8 @@ neither on the number of threads nor much on the rounding of one long sum.
 """
 
 import numpy as np
-from numba import prange
 
-from numpy_resnet.kernels.jit import parallel_jit
+from numpy_resnet.kernels.share import parallel_jit, share
 
 ROWS = 256
 
@@ -54,10 +53,10 @@ def _blocks(M, C):
 
 
 @parallel_jit
-def block_moments(x, means, squares):
+def block_moments(part, parts, x, means, squares):
     """means[block] and the sum of squared deviations from it, of each column of a block of rows."""
     M, C = x.shape
-    for block in prange(len(means)):
+    for block in range(*share(len(means), part, parts)):
         first, last = block * ROWS, min(M, (block + 1) * ROWS)
         mean, square = means[block], squares[block]
         for m in range(first, last):
@@ -71,39 +70,39 @@ def block_moments(x, means, squares):
 
 
 @parallel_jit
-def normalize(x, mean, scale, bias, y):
+def normalize(part, parts, x, mean, scale, bias, y):
     """y = (x - mean) * scale + bias, column by column."""
     M, C = x.shape
-    for m in prange(M):
+    for m in range(*share(M, part, parts)):
         for c in range(C):
             y[m, c] = (x[m, c] - mean[c]) * scale[c] + bias[c]
 
 
 @parallel_jit
-def normalize_relu(x, mean, scale, bias, y):
+def normalize_relu(part, parts, x, mean, scale, bias, y):
     """y = max((x - mean) * scale + bias, 0); NaN stays NaN."""
     M, C = x.shape
-    for m in prange(M):
+    for m in range(*share(M, part, parts)):
         for c in range(C):
             value = (x[m, c] - mean[c]) * scale[c] + bias[c]
             y[m, c] = 0 if value <= 0 else value
 
 
 @parallel_jit
-def normalize_add_relu(x, mean, scale, bias, shortcut, y):
+def normalize_add_relu(part, parts, x, mean, scale, bias, shortcut, y):
     """y = max((x - mean) * scale + bias + shortcut, 0); NaN stays NaN."""
     M, C = x.shape
-    for m in prange(M):
+    for m in range(*share(M, part, parts)):
         for c in range(C):
             value = (x[m, c] - mean[c]) * scale[c] + bias[c] + shortcut[m, c]
             y[m, c] = 0 if value <= 0 else value
 
 
 @parallel_jit
-def mask_by_input(dy, x, mean, scale, bias, dh, plain, weighted):
+def mask_by_input(part, parts, dy, x, mean, scale, bias, dh, plain, weighted):
     """What was let through is computed again, by the same formula: that is cheaper than to fetch the output."""
     M, C = x.shape
-    for block in prange(len(plain)):
+    for block in range(*share(len(plain), part, parts)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 value = (x[m, c] - mean[c]) * scale[c] + bias[c]
@@ -114,10 +113,10 @@ def mask_by_input(dy, x, mean, scale, bias, dh, plain, weighted):
 
 
 @parallel_jit
-def mask_by_output(dy, y, x, mean, dh, plain, weighted):
+def mask_by_output(part, parts, dy, y, x, mean, dh, plain, weighted):
     """The output shows what was let through."""
     M, C = x.shape
-    for block in prange(len(plain)):
+    for block in range(*share(len(plain), part, parts)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 passed = 0 if y[m, c] <= 0 else dy[m, c]
@@ -127,10 +126,10 @@ def mask_by_output(dy, y, x, mean, dh, plain, weighted):
 
 
 @parallel_jit
-def block_sums(dy, x, mean, plain, weighted):
+def block_sums(part, parts, dy, x, mean, plain, weighted):
     """The sums of dy and of dy * (x - mean) over each block of rows."""
     M, C = x.shape
-    for block in prange(len(plain)):
+    for block in range(*share(len(plain), part, parts)):
         for m in range(block * ROWS, min(M, (block + 1) * ROWS)):
             for c in range(C):
                 plain[block, c] += dy[m, c]
@@ -138,9 +137,9 @@ def block_sums(dy, x, mean, plain, weighted):
 
 
 @parallel_jit
-def through_statistics(dy, x, mean, scale, dmean, dslope, dx):
+def through_statistics(part, parts, dy, x, mean, scale, dmean, dslope, dx):
     """dx = scale * (dy - dmean - (x - mean) * dslope): what is left of dy once both statistics took their share."""
     M, C = x.shape
-    for m in prange(M):
+    for m in range(*share(M, part, parts)):
         for c in range(C):
             dx[m, c] = scale[c] * (dy[m, c] - dmean[c] - (x[m, c] - mean[c]) * dslope[c])

@@ -4,17 +4,15 @@ A row of a window is one run of KW*C numbers, in the image as in the columns, si
 So images come as (N, H, W*C) and columns as (N, OH, OW, KH, KW*C).
 """
 
-from numba import prange
-
-from numpy_resnet.kernels.jit import parallel_jit
+from numpy_resnet.kernels.share import parallel_jit, share
 
 
 @parallel_jit
-def im2col(x, cols, C, SH, SW, PH, PW):
+def im2col(part, parts, x, cols, C, SH, SW, PH, PW):
     """cols[n, oh, ow, kh, kw*C + c] = x[n, oh*SH - PH + kh, (ow*SW - PW + kw)*C + c], zero outside of the image."""
     H, WC = x.shape[1:]
     N, OH, OW, KH, KWC = cols.shape
-    for row in prange(N * OH):
+    for row in range(*share(N * OH, part, parts)):
         n, oh = row // OH, row % OH
         for ow in range(OW):
             left = (ow * SW - PW) * C  # where the window's first pixel lies; may be outside
@@ -33,14 +31,14 @@ def im2col(x, cols, C, SH, SW, PH, PW):
 
 
 @parallel_jit
-def col2im(cols, x, C, SH, SW, PH, PW):
+def col2im(part, parts, cols, x, C, SH, SW, PH, PW):
     """x[n, oh*SH - PH + kh, (ow*SW - PW + kw)*C + c] += cols[n, oh, ow, kh, kw*C + c], from zero.
 
     Each thread gathers whole rows of the image: where windows overlap, their sum has one order.
     """
     N, H, WC = x.shape
     OH, OW, KH, KWC = cols.shape[1:]
-    for row in prange(N * H):
+    for row in range(*share(N * H, part, parts)):
         n, h = row // H, row % H
         x[n, h] = 0
         for kh in range(KH):

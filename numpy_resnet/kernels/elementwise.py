@@ -1,30 +1,36 @@
 """Loops over flat arrays, one pass over memory each."""
 
 import numpy as np
-from numba import prange
 
-from numpy_resnet.kernels.jit import jit, parallel_jit
+from numpy_resnet.kernels.jit import jit
+from numpy_resnet.kernels.share import parallel_jit, share
 from numpy_resnet.kernels.vectors import LANES, at_least, load, store
 
 
 @parallel_jit
-def relu(x, y):
+def relu(part, parts, x, y):
     """y = max(x, 0); NaN stays NaN."""
-    for i in prange(x.size):
+    first, last = share(x.size, part, parts)
+    x, y = x[first:last], y[first:last]
+    for i in range(x.size):
         y[i] = 0 if x[i] <= 0 else x[i]
 
 
 @parallel_jit
-def relu_backward(dy, y, dx):
+def relu_backward(part, parts, dy, y, dx):
     """dx = dy where y > 0 (or NaN), else 0."""
-    for i in prange(dy.size):
+    first, last = share(dy.size, part, parts)
+    dy, y, dx = dy[first:last], y[first:last], dx[first:last]
+    for i in range(dy.size):
         dx[i] = 0 if y[i] <= 0 else dy[i]
 
 
 @parallel_jit
-def add(a, b, y):
+def add(part, parts, a, b, y):
     """y = a + b."""
-    for i in prange(a.size):
+    first, last = share(a.size, part, parts)
+    a, b, y = a[first:last], b[first:last], y[first:last]
+    for i in range(y.size):
         y[i] = a[i] + b[i]
 
 

@@ -1,8 +1,8 @@
 """The one place that picks Numba's flags, and where what it compiled is kept.
 
-`jit` compiles a helper that other kernels call; `parallel_jit` compiles a kernel that Python calls. Both keep what
-they compiled on disk, so that only the first run ever waits. With `NUMBA_DISABLE_JIT=1` both leave the function as
-it is: the same code then steps in a debugger.
+`jit` compiles a helper that kernels call; `parallel_jit`, in share.py, a kernel that Python calls. What was compiled is
+kept on disk, so that only the first run ever waits. With `NUMBA_DISABLE_JIT=1` both leave the function as it is: the
+same code then steps in a debugger.
 
 `contract` allows fused multiply-adds and `reassoc` vectorised sums. Full fastmath would also assume that there are
 no infinities and no NaN, and a network that diverges must show them.
@@ -19,8 +19,6 @@ from pathlib import Path
 import numba
 from numba.core import event
 
-from numpy_resnet.kernels import threads
-
 DISABLED = bool(numba.config.DISABLE_JIT)
 FLAGS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 
@@ -30,22 +28,7 @@ def jit(function):
     return numba.njit(**FLAGS, inline="always")(function)
 
 
-def parallel_jit(function):
-    """Compile a kernel that shares its `prange` loops among threads, as many as `set_num_threads` says."""
-    compiled = numba.njit(**FLAGS, parallel=True)(function)
-    if DISABLED:
-        return compiled
-    _keep_on_disk(compiled)
-
-    @functools.wraps(function)
-    def kernel(*args):
-        with threads.ours():
-            return compiled(*args)
-
-    return kernel
-
-
-def _keep_on_disk(compiled):
+def keep_on_disk(compiled):
     """Numba's cache, beside the source or in the user's folder; else in a temporary one.
 
     Numba looks at the file of the function alone. But a kernel holds what it calls, from other files too: after an edit

@@ -6,11 +6,11 @@ Goto & van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication".
 """
 
 import numpy as np
-from numba import prange
 
 from numpy_resnet.kernels.elementwise import finish, finishing
-from numpy_resnet.kernels.jit import DISABLED, jit, parallel_jit
+from numpy_resnet.kernels.jit import DISABLED, jit
 from numpy_resnet.kernels.memory import contiguous, empty, registers
+from numpy_resnet.kernels.share import parallel_jit, share
 from numpy_resnet.kernels.threads import get_num_threads
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load, store
 
@@ -78,10 +78,10 @@ def _flat(x):
 
 
 @parallel_jit
-def add_transposed(x, y, accumulate):
+def add_transposed(part, parts, x, y, accumulate):
     """y = or += x.T, in squares, so that neither side jumps far."""
     rows, columns = y.shape
-    for block in prange((rows + COLUMNS - 1) // COLUMNS):
+    for block in range(*share((rows + COLUMNS - 1) // COLUMNS, part, parts)):
         i0, i1 = block * COLUMNS, min(rows, (block + 1) * COLUMNS)
         for j0 in range(0, columns, COLUMNS):
             for i in range(i0, i1):
@@ -90,10 +90,10 @@ def add_transposed(x, y, accumulate):
 
 
 @parallel_jit
-def lay_out_panels(b, b_step, b_column, columns, panels):
+def lay_out_panels(part, parts, b, b_step, b_column, columns, panels):
     """panels[panel, k, j] = b[k*b_step + (panel*COLUMNS + j)*b_column], zero beyond the columns."""
     depth = panels.shape[1]
-    for p in prange(len(panels)):
+    for p in range(*share(len(panels), part, parts)):
         at, count, panel = p * COLUMNS * b_column, min(COLUMNS, columns - p * COLUMNS), panels[p]
         if count == COLUMNS and b_column == 1:
             for k in range(depth):
@@ -106,37 +106,36 @@ def lay_out_panels(b, b_step, b_column, columns, panels):
 
 
 @parallel_jit
-def multiply(a, a_row, a_step, panels, y, accumulate, block, group, scratch, bias, shortcut, floor):
+def multiply(part, parts, a, a_row, a_step, panels, y, accumulate, block, group, scratch, bias, shortcut, floor):
     """y = a @ b, or y += a @ b, then `finish`.   a (I, K) flat, with the distance of two rows and of two columns.
 
     b lies in panels (panels, K, COLUMNS). A task is `block` rows times `group` panels. Each number of y belongs to one
-    task and is summed over k in one order, whatever the number of threads.   scratch (workers, DEPTH*BLOCK)
+    task and is summed over k in one order, whatever the number of threads.   scratch (parts, DEPTH*BLOCK)
     """
-    (rows, columns), (count, depth, _), workers = y.shape, panels.shape, len(scratch)
+    (rows, columns), (count, depth, _), scratch = y.shape, panels.shape, scratch[max(0, part)]
     groups, y_flat = (count + group - 1) // group, y.reshape(-1)
     tasks, unfinished = (rows + block - 1) // block * groups, rows if bias.size else 0
-    for worker in prange(workers):
-        for task in range(tasks * worker // workers, tasks * (worker + 1) // workers):
-            first, i0 = task % groups * group, task // groups * block
-            i1, last = min(rows, i0 + block), min(first + group, count)
-            for k0 in range(0, max(depth, 1), DEPTH):
-                left, at, row, step, steps = a, i0 * a_row + k0 * a_step, a_row, a_step, min(DEPTH, depth - k0)
-                if row == 1:  # a's rows lie side by side: nearer to each other they do not push each other out
-                    lay_out_left(a, at, step, scratch[worker], steps, i1 - i0)
-                    left, at, step = scratch[worker], 0, BLOCK
-                for panel in range(first, last):
-                    width = min(COLUMNS, columns - panel * COLUMNS)
-                    for i in range(i0, i1, ROWS):
-                        a_at, b_at = at + (i - i0) * row, (panel * depth + k0) * COLUMNS
-                        to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
-                        if i + ROWS <= i1 and width == COLUMNS:
-                            add_tile(left, a_at, row, step, panels, b_at, depth * COLUMNS, y, to, columns, steps, more)
-                        else:
-                            edge = min(ROWS, i1 - i)
-                            add_part(left, a_at, row, step, panels, b_at, y, to, edge, width, steps, more)
-            j, step = first * COLUMNS, max(columns, 1)
-            width = min(columns, last * COLUMNS) - j
-            finish(y_flat, i0 * columns + j, 1, 1, min(i1 - i0, unfinished), step, width, bias, j, shortcut, floor)
+    for task in range(*share(tasks, part, parts)):
+        first, i0 = task % groups * group, task // groups * block
+        i1, last = min(rows, i0 + block), min(first + group, count)
+        for k0 in range(0, max(depth, 1), DEPTH):
+            left, at, row, step, steps = a, i0 * a_row + k0 * a_step, a_row, a_step, min(DEPTH, depth - k0)
+            if row == 1:  # a's rows lie side by side: nearer to each other they do not push each other out
+                lay_out_left(a, at, step, scratch, steps, i1 - i0)
+                left, at, step = scratch, 0, BLOCK
+            for panel in range(first, last):
+                width = min(COLUMNS, columns - panel * COLUMNS)
+                for i in range(i0, i1, ROWS):
+                    a_at, b_at = at + (i - i0) * row, (panel * depth + k0) * COLUMNS
+                    to, more = i * columns + panel * COLUMNS, accumulate or k0 > 0
+                    if i + ROWS <= i1 and width == COLUMNS:
+                        add_tile(left, a_at, row, step, panels, b_at, depth * COLUMNS, y, to, columns, steps, more)
+                    else:
+                        edge = min(ROWS, i1 - i)
+                        add_part(left, a_at, row, step, panels, b_at, y, to, edge, width, steps, more)
+        j, step = first * COLUMNS, max(columns, 1)
+        width = min(columns, last * COLUMNS) - j
+        finish(y_flat, i0 * columns + j, 1, 1, min(i1 - i0, unfinished), step, width, bias, j, shortcut, floor)
 
 
 @jit

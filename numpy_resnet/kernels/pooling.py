@@ -1,17 +1,16 @@
 """Windows of (N, H, W, C) images that shrink to one pixel each, channel by channel."""
 
 import numpy as np
-from numba import prange
 
-from numpy_resnet.kernels.jit import parallel_jit
+from numpy_resnet.kernels.share import parallel_jit, share
 
 
 @parallel_jit
-def maxpool(x, y, winner, KH, KW, SH, SW, PH, PW):
+def maxpool(part, parts, x, y, winner, KH, KW, SH, SW, PH, PW):
     """y = the largest of each window, winner = its place kh*KW + kw. The first of equals wins, and any NaN."""
     H, W, C = x.shape[1:]
     N, OH, OW = y.shape[:3]
-    for row in prange(N * OH):
+    for row in range(*share(N * OH, part, parts)):
         n, oh = row // OH, row % OH
         for ow in range(OW):
             best, place = y[n, oh, ow], winner[n, oh, ow]
@@ -28,11 +27,11 @@ def maxpool(x, y, winner, KH, KW, SH, SW, PH, PW):
 
 
 @parallel_jit
-def maxpool_values(x, y, KH, KW, SH, SW, PH, PW):
+def maxpool_values(part, parts, x, y, KH, KW, SH, SW, PH, PW):
     """y = the largest of each window, or NaN if there is one."""
     H, W, C = x.shape[1:]
     N, OH, OW = y.shape[:3]
-    for row in prange(N * OH):
+    for row in range(*share(N * OH, part, parts)):
         n, oh = row // OH, row % OH
         for ow in range(OW):
             best = y[n, oh, ow]
@@ -46,11 +45,11 @@ def maxpool_values(x, y, KH, KW, SH, SW, PH, PW):
 
 
 @parallel_jit
-def maxpool_backward(dy, winner, dx, KH, KW, SH, SW, PH, PW):
+def maxpool_backward(part, parts, dy, winner, dx, KH, KW, SH, SW, PH, PW):
     """dx at each window's winner += dy. Each thread gathers whole rows of dx, as in col2im."""
     N, H, W, C = dx.shape
     OH, OW = dy.shape[1:3]
-    for row in prange(N * H):
+    for row in range(*share(N * H, part, parts)):
         n, h = row // H, row % H
         dx[n, h] = 0
         for kh in range(KH):
@@ -67,11 +66,11 @@ def maxpool_backward(dy, winner, dx, KH, KW, SH, SW, PH, PW):
 
 
 @parallel_jit
-def avgpool(x, y, KH, KW, SH, SW, PH, PW):
+def avgpool(part, parts, x, y, KH, KW, SH, SW, PH, PW):
     """y = the mean of each window; the padding counts as zeros."""
     H, W, C = x.shape[1:]
     N, OH, OW = y.shape[:3]
-    for row in prange(N * OH):
+    for row in range(*share(N * OH, part, parts)):
         n, oh = row // OH, row % OH
         for ow in range(OW):
             total = y[n, oh, ow]
@@ -87,11 +86,11 @@ def avgpool(x, y, KH, KW, SH, SW, PH, PW):
 
 
 @parallel_jit
-def avgpool_backward(dy, dx, KH, KW, SH, SW, PH, PW):
+def avgpool_backward(part, parts, dy, dx, KH, KW, SH, SW, PH, PW):
     """dx += dy / (KH*KW) at every pixel of the window."""
     N, H, W, C = dx.shape
     OH, OW = dy.shape[1:3]
-    for row in prange(N * H):
+    for row in range(*share(N * H, part, parts)):
         n, h = row // H, row % H
         dx[n, h] = 0
         for kh in range(KH):

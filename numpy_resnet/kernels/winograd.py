@@ -17,11 +17,11 @@ Images are (N, H, W, C), filters (OC, 3, 3, C). The kernels want whole vectors: 
 """
 
 import numpy as np
-from numba import prange
 
 from numpy_resnet.kernels.elementwise import finish, finishing
-from numpy_resnet.kernels.jit import jit, parallel_jit
+from numpy_resnet.kernels.jit import jit
 from numpy_resnet.kernels.memory import empty, registers
+from numpy_resnet.kernels.share import parallel_jit, share
 from numpy_resnet.kernels.threads import get_num_threads
 from numpy_resnet.kernels.vectors import COLUMNS, LANES, ROWS, add_tile, load_line, store_line
 
@@ -51,13 +51,13 @@ def convolve(x, u, padding, shape, *, bias=None, shortcut=None, relu=False):
     if OC % LANES:
         bias, shortcut = (None if more is None else _fill_up(more) for more in (bias, shortcut))
     total = len(x) * -(-OH // TILE) * -(-OW // TILE)
-    parts = min(workers, panels) if total < BLOCK * workers else 1  # few tiles: the threads share the filters instead
+    groups = min(workers, panels) if total < BLOCK * workers else 1  # few tiles: the threads share the filters instead
     tiles = _whole(-(-total // max(1, round(total / BLOCK / workers) * workers)), ROWS)
     C = x.shape[3]
     size = POINTS * (tiles * (C + panels * COLUMNS) + 2 * LANES + max(C, OC))
     y = empty((len(x), OH, OW, _whole(OC, LANES)), x.dtype)
     end = finishing(x.dtype, y.shape[3], bias, shortcut, relu)
-    convolve_tiles(x, u, y, *padding, tiles, parts, empty((workers, size), x.dtype), *end)
+    convolve_tiles(x, u, y, *padding, tiles, groups, empty((workers, size), x.dtype), *end)
     return y if y.shape[3] == OC else np.ascontiguousarray(y[..., :OC])
 
 
@@ -70,7 +70,8 @@ def correlate(x, dy, padding):
     v = empty((POINTS, wides * CHUNK + 1, WIDE), dtype)
     d = empty((POINTS, panels * CHUNK + 1, COLUMNS), dtype)
     patches = empty((get_num_threads(), POINTS * max(x.shape[3], dy.shape[3])), dtype)
-    correlate_tiles(x, dy, du, *padding, CHUNK, v, d, patches)
+    chunks = -(-len(dy) * -(-dy.shape[1] // TILE) * -(-dy.shape[2] // TILE) // CHUNK)
+    correlate_tiles(x, dy, du, *padding, CHUNK, v, d, patches, rounds=2 * chunks)
     dweight = empty((OC, 3, 3, C), dtype)
     collect_filters(du, dweight.reshape(OC, 9, C))
     return dweight
@@ -158,7 +159,7 @@ transform_upstream = over_tile(upstream_values, TILE, WINDOW)
 
 
 @parallel_jit
-def lay_out_filters(weight, u, turned):
+def lay_out_filters(part, parts, weight, u, turned):
     """u[panel, point, k, j] = G g G': the filters as right factors of 36 products.   u (panels, 36, K + 1, COLUMNS)
 
     weight (OC, 9, C): k counts input channels and panel*COLUMNS + j output channels. If `turned`, the other way round,
@@ -169,7 +170,7 @@ def lay_out_filters(weight, u, turned):
     panels, _, depth, _ = u.shape
     columns, k_step, j_step = (C, 9 * C, 1) if turned else (OC, 1, 9 * C)
     flat, point = weight.reshape(-1), depth * COLUMNS
-    for panel in prange(panels):
+    for panel in range(*share(panels, part, parts)):
         g = registers(weight, 9, COLUMNS)
         for k in range(depth - 1):
             for tap in range(9):
@@ -231,34 +232,34 @@ def lay_out_output(m, at, point, y, tile, across, down, c0, c1, patch, bias, sho
 
 
 @parallel_jit
-def convolve_tiles(x, u, y, PH, PW, tiles, parts, scratch, bias, shortcut, floor):
+def convolve_tiles(part, parts, x, u, y, PH, PW, tiles, groups, scratch, bias, shortcut, floor):
     """y = x * filters, tile by tile, then `finish`.   x (N, H, W, C), u of lay_out_filters, y (N, OH, OW, OC)
 
-    A task is `tiles` tiles and one of `parts` parts of the filters; it goes all the way, so that nothing between leaves
-    the cache.   scratch (workers, size): of each worker its own.
+    A task is `tiles` tiles and one of `groups` groups of filters; it goes all the way, so that nothing between leaves
+    the cache.   scratch (parts, size)
     """
     N, OH, OW, OC = y.shape
     C, (panels, _, depth, _) = x.shape[3], u.shape
     down, across = (OH + TILE - 1) // TILE, (OW + TILE - 1) // TILE
-    total, workers = N * down * across, len(scratch)
+    total = N * down * across
+    blocks, scratch = (total + tiles - 1) // tiles, scratch[max(0, part)]
     v_point, m_point, ahead = tiles * C + LANES, tiles * panels * COLUMNS + LANES, POINTS * depth * COLUMNS
-    for worker in prange(workers):
-        v, rest = scratch[worker, : POINTS * v_point], scratch[worker, POINTS * v_point :]
-        m, patch = rest[: POINTS * m_point], rest[POINTS * m_point :]
-        for task in range(worker, (total + tiles - 1) // tiles * parts, workers):
-            first, part = task // parts * tiles, task % parts
-            count, p0, p1 = min(tiles, total - first), panels * part // parts, panels * (part + 1) // parts
-            for t in range(count):
-                lay_out_input(x, first + t, across, down, PH, PW, patch, v, t * C, v_point, C, 0)
-            for point in range(POINTS):
-                for panel in range(p0, p1):
-                    at = (panel * POINTS + point) * depth * COLUMNS
-                    for t in range(0, count, ROWS):
-                        to = point * m_point + (t * panels + panel) * COLUMNS
-                        add_tile(v, point * v_point + t * C, C, 1, u, at, ahead, m, to, panels * COLUMNS, C, False)
-            for t in range(count):
-                at, tile, c0, c1 = t * panels * COLUMNS, first + t, p0 * COLUMNS, min(OC, p1 * COLUMNS)
-                lay_out_output(m, at, m_point, y, tile, across, down, c0, c1, patch, bias, shortcut, floor)
+    v, rest = scratch[: POINTS * v_point], scratch[POINTS * v_point :]
+    m, patch = rest[: POINTS * m_point], rest[POINTS * m_point :]
+    for task in range(*share(blocks * groups, part, parts)):
+        group, first = task // blocks, task % blocks * tiles
+        count, p0, p1 = min(tiles, total - first), panels * group // groups, panels * (group + 1) // groups
+        for t in range(count):
+            lay_out_input(x, first + t, across, down, PH, PW, patch, v, t * C, v_point, C, 0)
+        for point in range(POINTS):
+            for panel in range(p0, p1):
+                at = (panel * POINTS + point) * depth * COLUMNS
+                for t in range(0, count, ROWS):
+                    to = point * m_point + (t * panels + panel) * COLUMNS
+                    add_tile(v, point * v_point + t * C, C, 1, u, at, ahead, m, to, panels * COLUMNS, C, False)
+        for t in range(count):
+            at, tile, c0, c1 = t * panels * COLUMNS, first + t, p0 * COLUMNS, min(OC, p1 * COLUMNS)
+            lay_out_output(m, at, m_point, y, tile, across, down, c0, c1, patch, bias, shortcut, floor)
 
 
 @jit
@@ -273,43 +274,39 @@ def lay_out_upstream(dy, tile, across, down, patch, d, to, point, panel):
 
 
 @parallel_jit
-def correlate_tiles(x, dy, du, PH, PW, tiles, v, d, patches):
+def correlate_tiles(part, parts, x, dy, du, PH, PW, tiles, v, d, patches):
     """du[point, c, oc] = the sum over all tiles of (BT d B)[point, c] * (A dy A')[point, oc]: 36 products.
 
     x (N, H, W, C), dy (N, OH, OW, OC); du (wides, panels, 36, WIDE, COLUMNS) holds blocks of WIDE c and COLUMNS oc.
-    So many tiles at a time are laid out in v (36, wides*tiles + 1, WIDE) and d (36, panels*tiles + 1, COLUMNS), one row
-    more than needed as in lay_out_filters; patches (workers, size).
+    Two rounds for each `tiles` tiles: they are laid out in v (36, wides*tiles + 1, WIDE) and d (36, panels*tiles + 1,
+    COLUMNS), one row more than needed as in lay_out_filters, then multiplied.   patches (parts, size)
     """
     (N, OH, OW, _), C = dy.shape, x.shape[3]
-    panels = du.shape[1]
-    workers, v_point, d_point = len(patches), v[0].size, d[0].size
-    down, across = (OH + TILE - 1) // TILE, (OW + TILE - 1) // TILE
-    total = N * down * across
-    v_flat, d_flat = v.reshape(-1), d.reshape(-1)
-    for first in range(0, total, tiles):
-        count = min(tiles, total - first)
-        for worker in prange(workers):
-            patch = patches[worker]
-            for t in range(worker, count, workers):
-                to, panel, tile = t * WIDE, tiles * WIDE, first + t
-                lay_out_input(x, tile, across, down, PH, PW, patch, v_flat, to, v_point, WIDE, panel)
-                to, panel = t * COLUMNS, tiles * COLUMNS
-                lay_out_upstream(dy, tile, across, down, patch, d_flat, to, d_point, panel)
-        for task in prange(POINTS * panels):
+    down, across, panels = (OH + TILE - 1) // TILE, (OW + TILE - 1) // TILE, du.shape[1]
+    first, multiplying = part // parts // 2 * tiles, part // parts % 2
+    count = min(tiles, N * down * across - first)
+    v_point, d_point, patch = v[0].size, d[0].size, patches[part % parts]
+    v, d = v.reshape(-1), d.reshape(-1)
+    for task in range(*share(POINTS * panels if multiplying else count, part, parts)):
+        if multiplying:
             point, panel = task // panels, task % panels
             for c in range(0, C, ROWS):
                 v_at = point * v_point + c // WIDE * tiles * WIDE + c % WIDE
                 d_at = point * d_point + panel * tiles * COLUMNS
                 to = (((c // WIDE * panels + panel) * POINTS + point) * WIDE + c % WIDE) * COLUMNS
                 add_tile(v, v_at, 1, WIDE, d, d_at, tiles * COLUMNS, du, to, COLUMNS, count, first > 0)
+        else:
+            tile, panel = first + task, tiles * WIDE
+            lay_out_input(x, tile, across, down, PH, PW, patch, v, task * WIDE, v_point, WIDE, panel)
+            lay_out_upstream(dy, tile, across, down, patch, d, task * COLUMNS, d_point, tiles * COLUMNS)
 
 
 @parallel_jit
-def collect_filters(du, dweight):
+def collect_filters(part, parts, du, dweight):
     """dweight (OC, 9, C) = GT du G, du (wides, panels, 36, WIDE, COLUMNS)."""
     OC, _, C = dweight.shape
     panels, flat = du.shape[1], dweight.reshape(-1)
-    for block in prange(len(du) * panels):
+    for block in range(*share(len(du) * panels, part, parts)):
         g, wide, panel = registers(dweight, 9, COLUMNS), block // panels, block % panels
         for c in range(min(WIDE, C - wide * WIDE)):
             for j in range(0, COLUMNS, LANES):
