@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import math
 import os
+import stat
 import zipfile
 from pathlib import Path
 from uuid import uuid4
@@ -78,6 +80,72 @@ def write_npz(path, arrays):
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
+class Window:
+    """A file from where it is to its end: whatever number of bytes is asked for, no more is allocated than is there.
+
+    `most`: what comes later is not there either. It reads, seeks and tells as a file does.
+    """
+
+    def __init__(self, file, most=None):
+        self.file, self.start = file, file.tell()
+        self.size = file.seek(0, os.SEEK_END) - self.start
+        if most is not None:
+            self.size = min(self.size, most)
+        file.seek(self.start)
+
+    def tell(self):
+        return self.file.tell() - self.start
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self.size}[whence]
+        return self.file.seek(self.start + place) - self.start
+
+    def seekable(self):
+        return True
+
+    def left(self):
+        return max(0, self.size - self.tell())
+
+    def read(self, count=-1):
+        return self.file.read(self.left() if count is None or count < 0 else min(count, self.left()))
+
+    def readline(self, count=-1):
+        return self.file.readline(self.left() if count < 0 else min(count, self.left()))
+
+
+def most_bytes(size):
+    """What the content of a file of `size` bytes may take in memory: images and weights shrink less, bombs far more."""
+    return 64 * size + 2**24
+
+
+def checked_entries(archive, size):
+    """{name: entry} of a zip archive of `size` bytes, before anything is read.
+
+    Raises ValueError for names that stand twice or lead elsewhere, for entries that are encrypted, packed in another
+    way than deflate, or larger than the file can honestly hold.
+    """
+    entries, total, packed = {}, 0, 0
+    for entry in archive.infolist():
+        name, parts = entry.filename, entry.filename.replace("\\", "/").split("/")
+        if name in entries:
+            raise ValueError(f"it holds {name!r} twice")
+        if ".." in parts or parts[0] in ("", ".") or "\0" in entry.orig_filename:
+            raise ValueError(f"the name {name!r} leads out of it")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise ValueError(f"{name!r} is a link")
+        if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name!r} is encrypted, or packed in an unusual way")
+        if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
+            raise ValueError(f"{name!r} says two sizes, {entry.file_size:,} and {entry.compress_size:,} bytes")
+        entries[name] = entry
+        total, packed = total + entry.file_size, packed + entry.compress_size
+    if packed > size:
+        raise ValueError(f"its entries would take {packed:,} bytes; the file has {size:,}")
+    if total > most_bytes(size):
+        raise ValueError(f"{size:,} bytes would become {total:,}, more than honest contents do")
+    return entries
+
+
 def read_npz(path):
     """The arrays of an .npz file by name, all of them, checked against their checksums; nothing is unpickled.
 
@@ -85,14 +153,36 @@ def read_npz(path):
     """
     with open(path, "rb") as file:
         try:
-            with zipfile.ZipFile(file) as archive:
-                return dict(_read_member(archive, name) for name in archive.namelist())
+            return read_npz_window(Window(file))
         except Exception as error:  # zip, zlib and the header's parser each have their own ways to fail
             raise ValueError(f"{path}: expected an .npz file, whole and free of pickles; {error}") from error
 
 
-def _read_member(archive, name):
+def read_npz_window(window):
+    """What read_npz says, of an open file; it may raise whatever zip, zlib and the header's parser raise."""
+    with zipfile.ZipFile(window) as archive:
+        entries = checked_entries(archive, window.size)
+        return dict(_read_member(archive, entry) for entry in entries.values())
+
+
+def _read_member(archive, entry):
+    name = entry.filename
     if not name.endswith(".npy"):
         raise ValueError(f"it holds {name!r}, which is no .npy array")
-    content = io.BytesIO(archive.read(name))
-    return name.removesuffix(".npy"), np.lib.format.read_array(content, allow_pickle=False)
+    content = archive.read(entry)
+    dtype, shape, rest = _read_header(io.BytesIO(content))
+    if dtype.hasobject:
+        raise ValueError(f"{name!r} holds Python objects, and allow_pickle is False")
+    if math.prod(shape) * dtype.itemsize != rest:
+        raise ValueError(f"{name!r} must have {math.prod(shape) * dtype.itemsize:,} bytes; it has {rest:,}")
+    return name.removesuffix(".npy"), np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+
+
+def _read_header(file):
+    """dtype and shape of an .npy file, and how many bytes come after its header."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"an .npy file of version {version} is not known")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return dtype, shape, len(file.getbuffer()) - file.tell()

@@ -331,9 +331,9 @@ def test_refused_in_one_line(name, capsys, tmp_path, monkeypatch):
 
 def test_files_that_are_not_what_is_asked_for(capsys, tmp_path):
     (tmp_path / "weights.npz").write_bytes(b"no archive")
-    assert "weights.npz: expected an .npz file" in refused(capsys, "evaluate", tmp_path / "weights.npz")
+    assert "weights.npz: expected weights" in refused(capsys, "evaluate", tmp_path / "weights.npz")
     checkpoint.save_arrays(tmp_path / "arrays.npz", {"x": np.zeros(3)})
-    assert "it names no model" in refused(capsys, "evaluate", tmp_path / "arrays.npz")
+    assert "it holds no ResNet" in refused(capsys, "evaluate", tmp_path / "arrays.npz")
 
 
 USED = ("settings", "epoch", "step", "classes", "mode", "mean", "std", "image_size", "class_weight", "fingerprints")

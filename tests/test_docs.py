@@ -20,8 +20,9 @@ COMMANDS = [
 
 @pytest.mark.real_size
 @pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if "```python" in text])
-def test_python_runs(name, capsys):
+def test_python_runs(name, capsys, tmp_path, monkeypatch):
     """All blocks of a document, one after the other; text that follows a block as ```text is what it prints."""
+    monkeypatch.chdir(tmp_path)  # they may write files
     namespace = {}
     for code, printed in re.findall(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", TEXTS[name], re.DOTALL):
         exec(compile(code, name, "exec"), namespace)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from numpy_resnet.checkpoint.arrays import CheckpointError, load_both, save_arrays
+from numpy_resnet.checkpoint.arrays import load_both, save_arrays
+from numpy_resnet.checkpoint.errors import CheckpointError
+from numpy_resnet.checkpoint.names import our_names, recognize, with_counts
 from numpy_resnet.models import MODELS
 
 OPTIMIZER = "optimizer."  # what the names of its arrays begin with; no key of a model does
@@ -14,23 +16,55 @@ def save_model(path, model, metadata=None):
 
 
 def load_model(path):
-    """The model of a file that save_model or save_training wrote, in evaluation mode, and its metadata.
+    """The model of a file, in evaluation mode, and the metadata of the file.
 
-    Raises CheckpointError for a file that does not say which model it holds, or whose arrays do not fit it.
+    A file that save_model or save_training wrote says which model it holds; of others, such as torchvision's, the names
+    and shapes of the arrays tell.
+    Raises CheckpointError for a file whose arrays fit no model here.
     """
     arrays, metadata = load_both(path)
-    name = metadata.get("model")
-    if not isinstance(name, str) or name not in MODELS:
-        raise CheckpointError(
-            f"{path}: expected a model file, as `numpy-resnet train` writes them; it names no model that is known here"
-        )
+    arrays = {key: array for key, array in arrays.items() if not key.startswith(OPTIMIZER)}
     try:
-        model = MODELS[name](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
-        model.load_state_dict({key: array for key, array in arrays.items() if not key.startswith(OPTIMIZER)})
+        if "model" in metadata:
+            if metadata["model"] not in [*MODELS]:  # it may be anything
+                raise CheckpointError(f"no model here is called {metadata['model']!r:.80}")
+            model = MODELS[metadata["model"]](**metadata["options"], dtype=np.dtype(metadata["dtype"]).type)
+        else:
+            arrays = our_names(arrays)
+            name, options = recognize(arrays)
+            model = MODELS[name](**options, dtype=_dtype(arrays))
+            arrays = with_counts(arrays, model.state_dict())
+        model.load_state_dict(arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, MemoryError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else error
-        raise CheckpointError(f"{path}: the file does not fit {name}: {why}") from error
+        raise CheckpointError(
+            f"{path}: the file does not fit {metadata.get('model', 'a model here')}: {why}"
+        ) from error
     return model.eval(), metadata
+
+
+def load_weights(path, model, *, new_classes=False):
+    """Copy the arrays of any weights file into a model, whatever prefixes and wrappers their names have.
+
+    With `new_classes` a last layer of another number of classes is left as it is. Returns whether it was.
+    Raises CheckpointError that lists what is missing, unexpected or of another shape; nothing is copied then.
+    """
+    arrays = {key: array for key, array in load_both(path)[0].items() if not key.startswith(OPTIMIZER)}
+    own = model.state_dict()
+    arrays = with_counts(our_names(arrays), own)
+    last = [key for key in ("fc.weight", "fc.bias") if key in own]
+    replaced = new_classes and all(key in arrays and arrays[key].shape != own[key].shape for key in last)
+    try:
+        model.load_state_dict({**arrays, **{key: own[key] for key in last}} if replaced else arrays)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return replaced
+
+
+def _dtype(arrays):
+    return np.float64 if arrays["fc.weight"].dtype == np.float64 else np.float32
 
 
 def save_training(path, model, optimizer, metadata=None):

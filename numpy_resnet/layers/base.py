@@ -1,5 +1,6 @@
 """What every layer is: parameters, gradients, buffers, and one cache that forward leaves and backward takes."""
 
+import difflib
 import itertools
 
 import numpy as np
@@ -102,11 +103,13 @@ class Layer:
     def load_state_dict(self, state):
         """Copy arrays into the parameters and buffers that are there; all of them, or none.
 
-        Raises ValueError that names every key that is missing, unexpected or of another shape.
+        Raises ValueError that names the keys that are missing, unexpected or of another shape, forty at most.
         """
         own, wrong = dict(self._state()), []
-        wrong += [f"missing: {key}" for key in own if key not in state]
-        wrong += [f"unexpected: {key}" for key in state if key not in own]
+        missing = [key for key in own if key not in state]
+        wrong += [f"missing: {key}" for key in missing]
+        unexpected = [key for key in state if key not in own]
+        wrong += [f"unexpected: {key}{_nearest(key, missing) if len(unexpected) < 30 else ''}" for key in unexpected]
         for key in own.keys() & state.keys():
             came = np.asarray(state[key])
             numbers = "fiu" if own[key].dtype.kind == "f" else "iu"
@@ -114,7 +117,9 @@ class Layer:
                 what = f"{own[key].dtype} of shape {own[key].shape}"
                 wrong.append(f"{key} must be {what}, or convert to it; got {came.dtype} of shape {came.shape}")
         if wrong:
-            raise ValueError("state does not fit this model, nothing was loaded:\n  " + "\n  ".join(sorted(wrong)))
+            lines = sorted(wrong)
+            more = [f"and {len(lines) - 40} more"] if len(lines) > 40 else []
+            raise ValueError("state does not fit this model, nothing was loaded:\n  " + "\n  ".join(lines[:40] + more))
         for key, array in own.items():
             array[...] = state[key]
 
@@ -139,6 +144,12 @@ class Layer:
 
     def __repr__(self):
         return f"{type(self).__name__}()"
+
+
+def _nearest(key, names):
+    """The name that was probably meant, to be shown."""
+    near = difflib.get_close_matches(key, names, 1)
+    return f" (is it {near[0]}?)" if near else ""
 
 
 def _join(name, key):

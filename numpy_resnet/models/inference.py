@@ -85,12 +85,17 @@ def _snapshot(layer):
     return other
 
 
-def _convolution(layer, norm, relu):
+def fold_norm(layer, norm):
+    """weight and bias of the convolution that does what this one and its batch norm (or None) do in evaluation."""
     weight, bias = layer.params["weight"], layer.params.get("bias")
-    if norm is not None:
-        scale = norm.params["weight"] / np.sqrt(norm.buffers["running_var"] + weight.dtype.type(norm.eps))
-        shift = norm.params["bias"] - norm.buffers["running_mean"] * scale
-        weight = weight * scale[:, None, None, None]
-        bias = shift if bias is None else shift + bias * scale
+    if norm is None:
+        return weight, bias
+    scale = norm.params["weight"] / np.sqrt(norm.buffers["running_var"] + weight.dtype.type(norm.eps))
+    shift = norm.params["bias"] - norm.buffers["running_mean"] * scale
+    return weight * scale[:, None, None, None], shift if bias is None else shift + bias * scale
+
+
+def _convolution(layer, norm, relu):
+    weight, bias = fold_norm(layer, norm)
     fixed = FixedConv2d(weight.copy(order="K"), None if bias is None else bias.copy(), **layer.options)
     return lambda x, shortcut=None, relu=relu: fixed.forward(x, shortcut, relu=relu)

@@ -124,7 +124,7 @@ def test_a_file_cut_short_is_a_checkpoint_error(tmp_path, load):
     whole = (tmp_path / "a.npz").read_bytes()
     for length in (0, 3, len(whole) // 2, len(whole) - 1):
         (tmp_path / "b.npz").write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match=r"b\.npz: expected an \.npz file"):
+        with pytest.raises(CheckpointError, match=r"b\.npz: (expected weights|the file is broken)"):
             load(tmp_path / "b.npz")
 
 
@@ -193,7 +193,9 @@ def test_arrays_that_do_not_fit_the_model_are_a_checkpoint_error(tmp_path):
         load_model(tmp_path / "b.npz")
     for broken in ({"model": "resnet19"}, {}, {"model": ["resnet18"]}):
         save_arrays(tmp_path / "c.npz", arrays, broken)
-        with pytest.raises(CheckpointError, match=r"c\.npz: expected a model file"):
+        with pytest.raises(
+            CheckpointError, match=r"c\.npz: (no model here is called|the file does not fit a model here)"
+        ):
             load_model(tmp_path / "c.npz")
     for options in ({"depth": 3}, {"num_classes": "many"}, {"num_classes": 2_000_000_000_000}, None):
         save_arrays(tmp_path / "d.npz", arrays, {**metadata, "options": options})
