@@ -54,6 +54,7 @@ def load_weights(path, model, *, new_classes=False):
     arrays = {key: array for key, array in load_both(path)[0].items() if not key.startswith(OPTIMIZER)}
     own = model.state_dict()
     arrays = with_counts(our_names(arrays), own)
+    _check_kind(path, arrays, model)
     last = [key for key in ("fc.weight", "fc.bias") if key in own]
     replaced = new_classes and all(key in arrays and arrays[key].shape != own[key].shape for key in last)
     try:
@@ -61,6 +62,16 @@ def load_weights(path, model, *, new_classes=False):
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     return replaced
+
+
+def _check_kind(path, arrays, model):
+    """Before all arrays are named that do not fit: is it another model as a whole?"""
+    try:
+        name = recognize(arrays).name
+    except CheckpointError:
+        return  # a model of somebody's own
+    if model.name in MODELS and model.name not in (name, name.replace("cifar_resnet", "cifar_plain")):
+        raise CheckpointError(f"{path}: the file fits {name}, not {model.name}")
 
 
 def _dtype(arrays):

@@ -33,6 +33,8 @@ def add_commands(commands):
 def evaluate(args):
     run = args.run or folder.newest_run()
     trained = train.load_trained(run, args.which)
+    if not trained.fingerprints and not args.data:
+        raise ValueError(f"--data must say on which images: {run} is no run of `numpy-resnet train`, and tells none")
     settings = trained.settings | ({"data": args.data} if args.data else {})
     dataset = recipe.load_data(settings, strict=args.strict)
     images = getattr(dataset, args.part)
@@ -49,7 +51,8 @@ def evaluate(args):
     skipped = len(images) - len(result.labels)
     where = f"{len(result.labels):,} {args.part} images of {dataset.name}"
     where += f", without {skipped:,} that cannot be read" if skipped else ""
-    print(f"{trained.model.name}, {trained.path}, epoch {trained.epoch}, step {trained.step:,}, on {where}")
+    when = f", epoch {trained.epoch}, step {trained.step:,}" if trained.fingerprints else ""
+    print(f"{trained.model.name}, {trained.path}{when}, on {where}")
     verdict = None if trained.threshold is None else train.judge(result, trained.positive, trained.threshold)
     what = "the likeliest class: " if verdict else ""
     print(f"{what}accuracy {result.accuracy:.2%} ({_wrong(result.confusion)}), loss {result.loss:.4f}")
@@ -58,7 +61,8 @@ def evaluate(args):
     confusion = verdict.confusion if verdict else result.confusion
     _print_confusion(confusion, trained.classes)
 
-    out = folder.new_folder(None, trained.path.parent / args.part)
+    own = trained.path.parent if trained.fingerprints else Path("runs") / trained.path.stem
+    out = folder.new_folder(None, own / args.part)
     _write_figures(out, args, trained, result, skipped, verdict)
     _write_predictions(out, images, trained, result)
     _write_pictures(out, images, trained, result, verdict, confusion, args.workers)
@@ -68,6 +72,8 @@ def evaluate(args):
 def _check_part(args, trained, images):
     """The images must be those that were set aside, or images from elsewhere; never some that it was trained on."""
     if images.fingerprint() == trained.fingerprints.get(args.part):
+        return
+    if not trained.fingerprints:
         return
     if args.data is None:
         raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from numpy_resnet import data, train
 from numpy_resnet.cli.options import add_workers, at_least, interval, new_command, numbers, share
-from numpy_resnet.train import folder, recipe
+from numpy_resnet.train import folder, presets, recipe
 
 HELP = """\
 Train a network and leave everything in one folder: the weights of the last and of the best epoch, history.csv,
@@ -59,6 +59,9 @@ def _add_network(add):
         metavar="NAME",
         help="resnet18 (default), resnet34, ..., cifar_resnet20, ...",
     )
+    add("--weights", type=Path, metavar="FILE", help="to begin with, such as torchvision's; another number of classes "
+        "replaces the last layer")  # fmt: skip
+    add("--freeze", choices=recipe.CHOICES["freeze"], help="this stage and those before it do not learn")
     add("--stem", choices=recipe.CHOICES["stem"], help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
     add("--dropout", type=float, metavar="P", help="before the last layer (default: 0)")
     add("--epochs", type=at_least(1), metavar="N", help="passes over the training images (default: 12)")
@@ -94,8 +97,10 @@ def run(args):
     given = {key: value for key, value in vars(args).items() if key in recipe.SETTINGS}
     if "data" in given and given["data"] not in data.known_names() and Path(given["data"]).expanduser().exists():
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run may go on elsewhere
+    if "weights" in given:
+        given["weights"] = str(given["weights"].expanduser().resolve())
     if "resume" not in args:
-        settings = recipe.SETTINGS | given
+        settings = _normalised(recipe.SETTINGS | given)
     elif "out" in args:
         raise ValueError(f"a run that goes on stays in its folder: leave out --out {args.out}")
     else:
@@ -112,6 +117,16 @@ def run(args):
     except train.Stopped as stopped:
         print(f"\n{stopped}", flush=True)
         return 128 + stop.signal
+
+
+def _normalised(settings):
+    """With given weights, images are normalised as for these, unless it is said how."""
+    told = presets.normalisation(settings["weights"]) if settings["weights"] else None
+    if told is None or settings["mean"] is not None or settings["std"] is not None:
+        return settings
+    if len(told[0]) != (1 if settings["grey"] else 3):
+        return settings
+    return settings | {"mean": told[0], "std": told[1]}
 
 
 def _resumed_settings(out, given):

@@ -20,7 +20,7 @@ class Layer:
     def __init__(self, ops=numpy_resnet_ops):
         self.ops = ops
         self.params, self.grads, self.buffers = {}, {}, {}
-        self.training = True
+        self.training, self.frozen = True, False
         self._cache, self._keeps = EMPTY, True
 
     def forward(self, *inputs):
@@ -75,7 +75,13 @@ class Layer:
     def train(self, mode=True):
         """Training mode, for the whole tree (or evaluation mode, with False)."""
         for _, layer in self._tree():
-            layer.training = mode
+            layer.training = mode and not layer.frozen
+        return self
+
+    def freeze(self):
+        """Evaluation mode for good, for the whole tree; its parameters are no longer among named_parameters()."""
+        for _, layer in self._tree():
+            layer.frozen, layer.training = True, False
         return self
 
     def eval(self):
@@ -91,8 +97,10 @@ class Layer:
         return [(name, layer) for name, layer in self._tree() if not isinstance(layer, Composite)]
 
     def named_parameters(self):
-        """(key, parameter, gradient) over the whole tree, in the order of state_dict."""
+        """(key, parameter, gradient) of all that is not frozen, in the order of state_dict."""
         for name, layer in self._tree():
+            if layer.frozen:
+                continue
             for key, param in layer.params.items():
                 yield _join(name, key), param, layer.grads[key]
 

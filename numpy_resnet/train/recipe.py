@@ -17,6 +17,8 @@ SETTINGS = {  # all that decides which numbers come out, with the defaults; a ru
     "mean": None,
     "std": None,
     "model": "resnet18",
+    "weights": None,
+    "freeze": None,
     "stem": None,
     "dropout": 0.0,
     "epochs": 12,
@@ -40,6 +42,7 @@ SETTINGS = {  # all that decides which numbers come out, with the defaults; a ru
 CHOICES = {
     "model": tuple(MODELS),
     "stem": ("imagenet", "cifar"),
+    "freeze": ("stem", "layer1", "layer2", "layer3", "layer4"),
     "schedule": ("one-cycle", "cosine", "constant"),
     "optimizer": ("sgd", "adamw"),
 }
@@ -66,9 +69,9 @@ def image_size(settings, images):
     return (settings["size"],) * 2 if settings["size"] else tuple(own)
 
 
-def eval_transforms(size):
-    """The middle of each image at this size (H, W), its shorter side as long as the network's."""
-    return transforms.Resize(min(size)), transforms.CenterCrop(size)
+def eval_transforms(size, resize=None):
+    """The middle of each image at this size (H, W), its shorter side as long as the network's, or `resize`."""
+    return transforms.Resize(resize or min(size)), transforms.CenterCrop(size)
 
 
 def train_transforms(settings, size):
@@ -100,6 +103,18 @@ def build_model(settings, channels, size, num_classes):
     options = stem_option(settings["model"], stem)
     seed, dropout = settings["seed"], settings["dropout"]
     return MODELS[settings["model"]](num_classes, in_channels=channels, dropout=dropout, seed=seed, **options)
+
+
+def freeze(model, last):
+    """Freeze the layers up to this stage, "stem" or "layer1" to "layer4"; none for None."""
+    if last is None:
+        return
+    names = [name for name, _ in model.children()]
+    end = "layer1" if last == "stem" else names[names.index(last) + 1] if last in names else None
+    if end is None:
+        raise ValueError(f"freeze must name a stage of {model.name}; it has no {last}")
+    for _, layer in model.children()[: names.index(end)]:
+        layer.freeze()
 
 
 def stem_option(model, stem):

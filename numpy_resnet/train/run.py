@@ -42,6 +42,7 @@ class Run:
         self.val_loader = data.Loader(val, fixed, **loading)
         self.starts = data.batch_starts(len(images), settings["batch_size"])
         self.model = recipe.build_model(settings, images.channels, self.size, len(self.classes))
+        recipe.freeze(self.model, settings["freeze"])
         self.optimizer, self.schedule = recipe.build_optimizer(settings, self.model, len(self.starts))
         weigh = settings["class_weights"]
         self.class_weight = balanced_weights(images.labels, len(self.classes)) if weigh else None
@@ -80,6 +81,10 @@ class Run:
     def _begin(self):
         """What was asked for, with which images, and what runs."""
         config = {"settings": self.settings, "versions": versions(), "fingerprints": self.fingerprints}
+        if path := self.settings["weights"]:
+            replaced = checkpoint.load_weights(path, self.model, new_classes=True)
+            last = f"; the last layer is new, for {len(self.classes)} classes" if replaced else ""
+            print(f"weights: {path}{last}")
         folder.write_json(self.out / "config.json", config)
         return Progress()
 
@@ -97,6 +102,7 @@ class Run:
         if not path.exists():
             return Progress()
         about = checkpoint.load_training(path, self.model, self.optimizer)
+        about["settings"] = recipe.SETTINGS | about["settings"]
         now = json.loads(json.dumps(self._about(Progress())))
         for key in ("settings", "classes", "image_size", "mode", "mean", "std"):
             then, new = ({**x[key], "data": ""} if key == "settings" else x[key] for x in (about, now))
@@ -151,8 +157,11 @@ class Run:
         images, batch_size = len(self.loader.images), self.settings["batch_size"]
         (H, W), steps = self.size, len(self.starts)
         last = images - self.starts[-1]
-        count = sum(param.size for _, param, _ in self.model.named_parameters())
-        print(f"{self.model.name}, {count:,} parameters; {self.name}, {len(self.classes)} classes, {H}x{W} pixels")
+        count, learn = (sum(array.size for array in arrays) for arrays in _parameters(self.model))
+        some = f", {learn:,} of them learn" if learn < count else ""
+        print(
+            f"{self.model.name}, {count:,} parameters{some}; {self.name}, {len(self.classes)} classes, {H}x{W} pixels"
+        )
         print(f"training images: {images:,} ({_counts(self.loader.images.labels, self.classes)})")
         if group := self.settings["group"]:
             names = [Path(path).name for loader in (self.loader, self.val_loader) for path in loader.images.paths]
@@ -195,6 +204,12 @@ class Run:
             print(describe(verdict, self.classes[self.positive]))
         print(f"all in {self.out}; how good it is on the test images, once:")
         print(f"  numpy-resnet evaluate {shlex.quote(str(self.out))}")
+
+
+def _parameters(model):
+    """All parameters, and those that are not frozen."""
+    every = [param for _, layer in model.named_layers() for param in layer.params.values()]
+    return every, [param for _, param, _ in model.named_parameters()]
 
 
 def describe(verdict, positive):

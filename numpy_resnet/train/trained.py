@@ -9,6 +9,7 @@ from numpy_resnet import checkpoint, data
 from numpy_resnet.data import transforms
 from numpy_resnet.layers import Layer
 from numpy_resnet.train import recipe
+from numpy_resnet.train.presets import preset_of
 
 
 class Trained(NamedTuple):
@@ -27,16 +28,17 @@ class Trained(NamedTuple):
     epoch: int  # how many are complete
     step: int
     settings: dict
-    fingerprints: dict  # of the parts of the data
+    fingerprints: dict  # of the parts of the data; none of a network that others trained
+    resize: int | None = None  # pixels of the shorter side, before the middle is cut out
 
     def loader(self, images, *, workers=2, strict=False):
         """These images as the network wants them."""
-        fixed = recipe.eval_transforms(self.size)
+        fixed = recipe.eval_transforms(self.size, self.resize)
         return data.Loader(images, fixed, mean=self.mean, std=self.std, workers=workers, strict=strict)
 
     def prepare(self, image):
         """A Pillow image as the network wants it -> (C, H, W)"""
-        x = transforms.to_array(transforms.apply(recipe.eval_transforms(self.size), image))
+        x = transforms.to_array(transforms.apply(recipe.eval_transforms(self.size, self.resize), image))
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
     def as_seen(self, x):
@@ -51,9 +53,9 @@ class Trained(NamedTuple):
 
 
 def load_trained(path, which="best"):
-    """The network of a run's folder, or of a weights file in it -> Trained.
+    """The network of a run's folder, of a weights file in it, or of a file that others trained -> Trained.
 
-    Raises CheckpointError for files that `numpy-resnet train` did not write, ValueError where there is none.
+    Raises CheckpointError for a file that does not tell what to use it takes, ValueError where there is none.
     """
     path = Path(path)
     run, path = path, path / f"{which}.npz" if path.is_dir() else path
@@ -64,6 +66,8 @@ def load_trained(path, which="best"):
             f"{path} does not exist: name a folder that `numpy-resnet train` wrote, or a weights file in it"
         )
     model, about = checkpoint.load_model(path)
+    if "settings" not in about and (preset := preset_of(model)):
+        return _of_others(path, model, preset)
     if not _describes_a_run(about, model.options["in_channels"], model.options["num_classes"]):
         raise checkpoint.CheckpointError(
             f"{path}: expected weights that `numpy-resnet train` wrote, which tell settings, classes, mode, mean, std, "
@@ -77,6 +81,14 @@ def load_trained(path, which="best"):
     return Trained(
         path, model, classes, size=size, mean=mean, std=std, class_weight=weight, settings=settings, **others
     )
+
+
+def _of_others(path, model, preset):
+    mean, std = (np.array(values, np.float32) for values in (preset.mean, preset.std))
+    return Trained(
+        path, model, preset.classes, "RGB", preset.size, mean, std, positive=None, threshold=None, class_weight=None,
+        epoch=0, step=0, settings=dict(recipe.SETTINGS), fingerprints={}, resize=preset.resize,
+    )  # fmt: skip
 
 
 def _describes_a_run(about, channels, classes):
