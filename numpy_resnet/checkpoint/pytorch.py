@@ -31,6 +31,10 @@ def read_zip(window):
     """(arrays by name, metadata as JSON or {}) of a zip archive."""
     with zipfile.ZipFile(window) as archive:
         entries = files.checked_entries(archive, window.size)
+        for name in entries:
+            parts = name.replace("\\", "/").split("/")
+            if ".." in parts or parts[0] in ("", "."):  # nothing is unpacked, but no honest file has such names
+                raise CheckpointError(f"the name {name!r:.80} leads out of it")
         pickled = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(pickled) != 1:
             raise CheckpointError(f"a file of PyTorch must hold one NAME/data.pkl; it holds {len(pickled)}")
