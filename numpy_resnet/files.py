@@ -5,11 +5,23 @@ import io
 import math
 import os
 import stat
+import sys
 import zipfile
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+
+
+def cache_folder():
+    """Where data and weights of others are kept for this user, by the platform's convention."""
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        base = Path(os.environ["LOCALAPPDATA"])
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "numpy_resnet"
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ TOWER = [  # low to high
     {"gradcheck"},
     {"layers"},
     {"models"},
-    {"optim", "plots", "metrics", "data"},
+    {"optim", "plots", "metrics", "data", "downloads"},
     {"checkpoint"},
     {"train", "grad_cam"},
     {"exercises", "explore"},
@@ -26,6 +26,7 @@ FLOOR = {room: number for number, rooms in enumerate(TOWER) for room in rooms}
 ALONE = {
     **{room: set() for room in ("layout", "files", "reference", "optim", "plots", "metrics")},
     "data": {"files"},
+    "downloads": {"files"},
     "grad_cam": {"layers", "ops"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

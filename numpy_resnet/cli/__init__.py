@@ -8,7 +8,7 @@ import warnings
 from tqdm import tqdm
 
 from numpy_resnet import __version__
-from numpy_resnet.cli import bench, check, convert, evaluate, predict, summary, train
+from numpy_resnet.cli import bench, check, convert, download, evaluate, predict, summary, train
 from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
 
@@ -21,6 +21,7 @@ ResNet-18 in NumPy and Numba, every backward written by hand.
   numpy-resnet predict a.png             which digit is this?
   numpy-resnet explain a.png             and why: a heat map of where the network looked
   numpy-resnet inspect resnet18.pth      what is in a weights file, PyTorch's too; convert IN OUT: another format
+  numpy-resnet download resnet18         weights and data sets of others; without a name: what there is
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
   numpy-resnet gradcheck                 every backward against finite differences
   numpy-resnet warmup                    compile all kernels now, so that nothing waits later
@@ -39,7 +40,7 @@ def build_parser():
     parser = Parser(prog="numpy-resnet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"numpy-resnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, predict, convert, summary, check, bench):
+    for module in (train, evaluate, predict, convert, download, summary, check, bench):
         module.add_commands(commands)
     return parser
 

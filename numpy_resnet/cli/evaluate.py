@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from numpy_resnet import metrics, plots, train
-from numpy_resnet.cli.options import add_workers, new_command
+from numpy_resnet.cli.options import add_workers, find_weights, new_command
 from numpy_resnet.grad_cam import grad_cam
 from numpy_resnet.train import folder, recipe
 
@@ -23,7 +23,13 @@ def add_commands(commands):
     add = new_command(
         commands, evaluate, "evaluate", "how good a trained network is on the test images", HELP
     ).add_argument
-    add("run", nargs="?", type=Path, metavar="RUN", help="the folder of a run (default: the newest in runs/)")
+    add(
+        "run",
+        nargs="?",
+        type=Path,
+        metavar="RUN",
+        help="a run's folder, a weights file, or imagenet (default: the newest run)",
+    )
     add("--which", choices=("best", "last"), default="best", help="epoch (default: best, by validation loss)")
     add("--part", choices=("test", "val", "train"), default="test", help="of the data (default: test)")
     add("--data", metavar="NAME|PATH", help="where the data are now, if they have moved")
@@ -31,7 +37,7 @@ def add_commands(commands):
 
 
 def evaluate(args):
-    run = args.run or folder.newest_run()
+    run = find_weights(args.run or folder.newest_run())
     trained = train.load_trained(run, args.which)
     if not trained.fingerprints and not args.data:
         raise ValueError(f"--data must say on which images: {run} is no run of `numpy-resnet train`, and tells none")

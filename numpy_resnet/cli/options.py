@@ -4,6 +4,8 @@ import argparse
 import re
 from pathlib import Path
 
+from numpy_resnet import downloads
+
 
 def new_command(commands, run, name, help, description=None):
     """A command's parser; its description keeps its lines.   -> argparse.ArgumentParser"""
@@ -18,8 +20,20 @@ def add_weights(add):
         "--weights",
         type=Path,
         metavar="RUN",
-        help="the folder of a training run, or a weights file (default: the newest run in runs/)",
+        help="the folder of a run, a weights file, or imagenet, torchvision's (default: the newest run in runs/)",
     )
+
+
+def find_weights(path, model="resnet18"):
+    """The file that `imagenet` stands for; every other path as it is."""
+    if str(path) != "imagenet" or path.exists():
+        return path
+    if not model.startswith("resnet"):
+        raise ValueError(f"there are no weights of {model} for ImageNet that could be fetched: name a file")
+    (place,) = downloads.places(model)
+    if not place.exists():
+        raise ValueError(f"{place} is not there: `numpy-resnet download {model}` fetches it")
+    return place
 
 
 def add_workers(add, **more):

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from numpy_resnet import data, ops, plots, train
-from numpy_resnet.cli.options import add_weights, new_command
+from numpy_resnet.cli.options import add_weights, find_weights, new_command
 from numpy_resnet.grad_cam import grad_cam
 from numpy_resnet.train import folder
 
@@ -48,7 +48,7 @@ def _add_images(add):
 
 
 def _load(args):
-    return train.load_trained(args.weights or folder.newest_run(), args.which)
+    return train.load_trained(find_weights(args.weights or folder.newest_run()), args.which)
 
 
 def predict(args):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from numpy_resnet import data, train
-from numpy_resnet.cli.options import add_workers, at_least, interval, new_command, numbers, share
+from numpy_resnet.cli.options import add_workers, at_least, find_weights, interval, new_command, numbers, share
 from numpy_resnet.train import folder, presets, recipe
 
 HELP = """\
@@ -59,8 +59,8 @@ def _add_network(add):
         metavar="NAME",
         help="resnet18 (default), resnet34, ..., cifar_resnet20, ...",
     )
-    add("--weights", type=Path, metavar="FILE", help="to begin with, such as torchvision's; another number of classes "
-        "replaces the last layer")  # fmt: skip
+    add("--weights", type=Path, metavar="FILE", help="to begin with, or imagenet, torchvision's; for another number of "
+        "classes the last layer is new")  # fmt: skip
     add("--freeze", choices=recipe.CHOICES["freeze"], help="this stage and those before it do not learn")
     add("--stem", choices=recipe.CHOICES["stem"], help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
     add("--dropout", type=float, metavar="P", help="before the last layer (default: 0)")
@@ -98,7 +98,8 @@ def run(args):
     if "data" in given and given["data"] not in data.known_names() and Path(given["data"]).expanduser().exists():
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run may go on elsewhere
     if "weights" in given:
-        given["weights"] = str(given["weights"].expanduser().resolve())
+        path = find_weights(given["weights"], given.get("model", recipe.SETTINGS["model"]))
+        given["weights"] = str(path.expanduser().resolve())
     if "resume" not in args:
         settings = _normalised(recipe.SETTINGS | given)
     elif "out" in args:

@@ -29,10 +29,10 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "mnist": Source(("mnist", "MNIST/raw"), "yann.lecun.org/exdb/mnist or a mirror: four *-ubyte.gz files"),
+    "mnist": Source(("mnist", "MNIST/raw"), "`numpy-resnet download mnist`: four *-ubyte.gz files"),
     "fashion-mnist": Source(
         ("fashion-mnist", "FashionMNIST/raw", "/usr/share/datasets/fashion-mnist"),
-        "`apt-get install dataset-fashion-mnist` on Debian, or github.com/zalandoresearch/fashion-mnist",
+        "`numpy-resnet download fashion-mnist`, or `apt-get install dataset-fashion-mnist` on Debian",
         tuple(GARMENTS.split(",")),
     ),
     "cifar10": Source(
@@ -42,7 +42,10 @@ SOURCES = {
             "cifar-10-binary.tar.gz",
             "cifar-10-python.tar.gz",
         ),
-        "https://www.cs.toronto.edu/~kriz/cifar.html, the binary or the Python version",
+        "`numpy-resnet download cifar10`, or the binary or Python version of https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "pneumonia-mnist": Source(
+        ("pneumoniamnist.npz",), "`numpy-resnet download pneumonia-mnist`, 28x28 X-rays", ("normal", "pneumonia")
     ),
     "chest-xray": Source(
         ("chest_xray_224", "chest_xray", "chest-xray-pneumonia/chest_xray"),
@@ -112,9 +115,8 @@ def _find(data, mode, strict):
 
 def data_folders():
     """Where data sets of a known name are looked for: $NUMPY_RESNET_DATA if it is set, then the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numpy_resnet"
     own = os.environ.get("NUMPY_RESNET_DATA")
-    return [Path(own).expanduser(), cache] if own else [cache]
+    return [*([Path(own).expanduser()] if own else []), files.cache_folder()]
 
 
 def _open(path, name, mode, strict):
