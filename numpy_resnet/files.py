@@ -1,11 +1,13 @@
 """Safe files: a file is either wholly written or not touched, and what is read back is what was written."""
 
 import contextlib
+import glob
 import io
 import math
 import os
 import stat
 import sys
+import time
 import zipfile
 from pathlib import Path
 from uuid import uuid4
@@ -28,7 +30,8 @@ def cache_folder():
 def atomic_write(path):
     """A binary file to write to, which becomes `path` only when the block ends well.
 
-    Until then it has a name of its own in the same folder, so an older file stays whole whatever happens.
+    Until then it has a name of its own in the same folder, so an older file stays whole whatever happens. What a killed
+    process had begun for this path, and nobody has touched for an hour, is taken away.
     Raises FileNotFoundError where the folder is missing, IsADirectoryError where `path` is a folder.
     """
     path = Path(path)
@@ -44,6 +47,7 @@ def atomic_write(path):
             os.fsync(file.fileno())
         os.replace(unfinished, path)
         _sync_folder(path.parent)
+        _remove_orphans(path)
     except OSError as error:  # a full disk, a folder that may not be written
         raise type(error)(
             error.errno, f"cannot write {path}: {error.strerror or error}; what was there is whole"
@@ -61,6 +65,13 @@ def _sync_folder(folder):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _remove_orphans(path):
+    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.unfinished"):
+        with contextlib.suppress(OSError):
+            if time.time() - orphan.stat().st_mtime > 3600:
+                orphan.unlink()
 
 
 def remove_unfinished(folder):

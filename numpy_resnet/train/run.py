@@ -81,11 +81,16 @@ class Run:
     def _begin(self):
         """What was asked for, with which images, and what runs."""
         config = {"settings": self.settings, "versions": versions(), "fingerprints": self.fingerprints}
+        progress = self._start()
+        folder.write_json(self.out / "config.json", config)
+        return progress
+
+    def _start(self):
+        """The first step's: the weights to begin with, if there are any."""
         if path := self.settings["weights"]:
             replaced = checkpoint.load_weights(path, self.model, new_classes=True)
             last = f"; the last layer is new, for {len(self.classes)} classes" if replaced else ""
             print(f"weights: {path}{last}")
-        folder.write_json(self.out / "config.json", config)
         return Progress()
 
     def _restore(self):
@@ -100,7 +105,7 @@ class Run:
         if differ := [name for name, version in versions().items() if config["versions"].get(name) != version]:
             print(f"note: this run began with another version of {', '.join(differ)}; the last bits may differ")
         if not path.exists():
-            return Progress()
+            return self._start()
         about = checkpoint.load_training(path, self.model, self.optimizer)
         about["settings"] = recipe.SETTINGS | about["settings"]
         now = json.loads(json.dumps(self._about(Progress())))

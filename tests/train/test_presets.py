@@ -113,6 +113,11 @@ def test_training_begins_with_weights_and_freezes(cifar_file, tmp_path, capsys):
     changed = {key.split(".")[0] for key in before if not np.array_equal(before[key], after[key])}
     assert changed == {"layer3", "fc"}  # and no statistic of the others
     assert settings_of(out)["mean"] == pytest.approx(presets.MEAN)
+    (out / "last.npz").rename(tmp_path / "first.npz")  # as if it had been stopped before its first save
+    assert main(["train", "--resume", str(out)]) == 0
+    assert f"weights: {cifar_file}; the last layer" in capsys.readouterr().out
+    again, first = (checkpoint.load_arrays(path) for path in (out / "last.npz", tmp_path / "first.npz"))
+    assert all(np.array_equal(again[key], first[key]) for key in first)
     assert main(["train", *arguments, "--model", "resnet18", *begin[2:], "--out", str(tmp_path / "other")]) == 2
     assert "the file fits cifar_resnet20, not resnet18" in capsys.readouterr().err
 
