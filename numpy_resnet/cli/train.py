@@ -9,7 +9,7 @@ from pathlib import Path
 
 from numpy_resnet import data, train
 from numpy_resnet.cli.options import add_workers, at_least, find_weights, interval, new_command, numbers, share
-from numpy_resnet.train import folder, presets, recipe
+from numpy_resnet.train import folder, recipe
 
 HELP = """\
 Train a network and leave everything in one folder: the weights of the last and of the best epoch, history.csv,
@@ -101,7 +101,7 @@ def run(args):
         path = find_weights(given["weights"], given.get("model", recipe.SETTINGS["model"]))
         given["weights"] = str(path.expanduser().resolve())
     if "resume" not in args:
-        settings = _normalised(recipe.SETTINGS | given)
+        settings = recipe.SETTINGS | given
     elif "out" in args:
         raise ValueError(f"a run that goes on stays in its folder: leave out --out {args.out}")
     else:
@@ -118,16 +118,6 @@ def run(args):
     except train.Stopped as stopped:
         print(f"\n{stopped}", flush=True)
         return 128 + stop.signal
-
-
-def _normalised(settings):
-    """With given weights, images are normalised as for these, unless it is said how."""
-    told = presets.normalisation(settings["weights"]) if settings["weights"] else None
-    if told is None or settings["mean"] is not None or settings["std"] is not None:
-        return settings
-    if len(told[0]) != (1 if settings["grey"] else 3):
-        return settings
-    return settings | {"mean": told[0], "std": told[1]}
 
 
 def _resumed_settings(out, given):

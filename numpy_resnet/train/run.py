@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from numpy_resnet import __version__, checkpoint, data, metrics, plots
-from numpy_resnet.train import folder, recipe
+from numpy_resnet.train import folder, presets, recipe
 from numpy_resnet.train.evaluation import evaluate, judge
 from numpy_resnet.train.loop import Progress, Stopped, balanced_weights, fit, is_best
 
@@ -24,8 +24,8 @@ class Run:
 
     def __init__(self, settings, *, workers=2, strict=False):
         recipe.check_settings(settings)
-        self.settings, loading = settings, {"workers": workers, "strict": strict}
-        dataset = recipe.load_data(settings, strict=strict)
+        loading, dataset = {"workers": workers, "strict": strict}, recipe.load_data(settings, strict=strict)
+        self.settings = settings = _normalised(settings, dataset.train.channels)
         self.classes, self.name, self.test = dataset.classes, dataset.name, dataset.test
         self.fingerprints = fingerprints(dataset)
         self.size = recipe.image_size(settings, dataset.train)
@@ -209,6 +209,14 @@ class Run:
             print(describe(verdict, self.classes[self.positive]))
         print(f"all in {self.out}; how good it is on the test images, once:")
         print(f"  numpy-resnet evaluate {shlex.quote(str(self.out))}")
+
+
+def _normalised(settings, channels):
+    """With weights to begin with, images are normalised as for these, unless the settings say how."""
+    if settings["weights"] is None or settings["mean"] is not None or settings["std"] is not None:
+        return settings
+    told = presets.normalisation(settings["weights"])
+    return settings | {"mean": told[0], "std": told[1]} if told and len(told[0]) == channels else settings
 
 
 def _parameters(model):
