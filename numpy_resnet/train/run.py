@@ -57,6 +57,8 @@ class Run:
 
         Raises as fit does, and ValueError for a folder that holds something else, or began with other images.
         """
+        if not resume:
+            self._load_weights()  # before there is a folder
         name = re.sub(r"[^\w.-]+", "-", self.name)
         self.out = Path(out) if resume else folder.new_folder(out, Path("runs") / name)
         with folder.alone(self.out):
@@ -81,17 +83,15 @@ class Run:
     def _begin(self):
         """What was asked for, with which images, and what runs."""
         config = {"settings": self.settings, "versions": versions(), "fingerprints": self.fingerprints}
-        progress = self._start()
         folder.write_json(self.out / "config.json", config)
-        return progress
+        return Progress()
 
-    def _start(self):
-        """The first step's: the weights to begin with, if there are any."""
+    def _load_weights(self):
+        """Those to begin with, if there are any."""
         if path := self.settings["weights"]:
             replaced = checkpoint.load_weights(path, self.model, new_classes=True)
             last = f"; the last layer is new, for {len(self.classes)} classes" if replaced else ""
             print(f"weights: {path}{last}")
-        return Progress()
 
     def _restore(self):
         """Model, optimizer and progress as the run left them; the beginning, if nothing was saved yet."""
@@ -105,7 +105,8 @@ class Run:
         if differ := [name for name, version in versions().items() if config["versions"].get(name) != version]:
             print(f"note: this run began with another version of {', '.join(differ)}; the last bits may differ")
         if not path.exists():
-            return self._start()
+            self._load_weights()
+            return Progress()
         about = checkpoint.load_training(path, self.model, self.optimizer)
         about["settings"] = recipe.SETTINGS | about["settings"]
         now = json.loads(json.dumps(self._about(Progress())))

@@ -120,6 +120,7 @@ def test_training_begins_with_weights_and_freezes(cifar_file, tmp_path, capsys):
     assert all(np.array_equal(again[key], first[key]) for key in first)
     assert main(["train", *arguments, "--model", "resnet18", *begin[2:], "--out", str(tmp_path / "other")]) == 2
     assert "the file fits cifar_resnet20, not resnet18" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_is_frozen_stays_as_it_is():
