@@ -6,9 +6,7 @@ objects, the keys), then for each key its count and its numbers. Until 2017 a ta
 """
 
 import io
-import itertools
 import json
-import math
 import struct
 import sys
 import tarfile
@@ -19,11 +17,11 @@ import numpy as np
 from numpy_resnet import files
 from numpy_resnet.checkpoint import pickles
 from numpy_resnet.checkpoint.errors import CheckpointError
-from numpy_resnet.checkpoint.pickles import ITEMSIZE, STORAGES, Storage, Tensor, natural
+from numpy_resnet.checkpoint.storages import Storages, flatten, tuple_of
+from numpy_resnet.checkpoint.tensors import ITEMSIZE, STORAGES, natural, storage_dtype, tensor
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 LONGEST = 2**23  # bytes of a pickle; those of the largest networks have a tenth
-MOST, DEEPEST = 1_000_000, 32  # values in the containers of a file, and containers in each other
 NOTE = "numpy_resnet.json"  # our metadata, beside what torch.load looks for
 
 
@@ -41,7 +39,7 @@ def read_zip(window):
         folder = pickled[0].removesuffix("data.pkl")
         if entries[pickled[0]].file_size > LONGEST:
             raise CheckpointError(f"{pickled[0]} must have {LONGEST:,} bytes at most")
-        storages = _Storages()
+        storages = Storages()
         tree = pickles.load(io.BytesIO(archive.read(pickled[0])), storages.of_zip)
         order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in entries else b"little"
         if order not in (b"little", b"big"):
@@ -52,7 +50,7 @@ def read_zip(window):
                 raise CheckpointError(f"{name} is missing: the file is not whole")
             if entries[name].file_size != size:
                 raise CheckpointError(f"{name} must have {size:,} bytes; it has {entries[name].file_size:,}")
-        tensors = _flatten(tree, window.size)
+        tensors = flatten(tree, window.size)
         for key in {tensor.storage.key: None for tensor in tensors.values()}:
             storages.raw[key] = bytearray(archive.read(f"{folder}data/{key}"))
         note = archive.read(folder + NOTE) if folder + NOTE in entries else {}
@@ -67,11 +65,11 @@ def read_stream(window):
     little = system.get("little_endian") if isinstance(system, dict) else None
     if type(little) is not bool:
         raise CheckpointError("it does not say its byte order")
-    storages, order = _Storages(), "<" if little else ">"
+    storages, order = Storages(), "<" if little else ">"
     tree, keys = _load(window, storages.of_stream), _load(window)
     if type(keys) is not list or not all(type(key) is str for key in keys) or sorted(keys) != sorted(storages.found):
         raise CheckpointError("the list of its storages is not that of its tensors")
-    tensors = _flatten(tree, window.size)
+    tensors = flatten(tree, window.size)
     for key in keys:
         storages.read(window, key, order)
     if window.left():
@@ -89,45 +87,39 @@ def read_tar(window):
             members[member.name] = files.Window(archive.extractfile(member))
     if missing := {"storages", "tensors", "pickle"} - members.keys():
         raise CheckpointError(f"{', '.join(sorted(missing))} is missing: it is no file of PyTorch, or not whole")
-    storages, lying = _Storages(), {}  # the storage of each key; views lie in another's
+    storages, lying = Storages(), {}  # the storage of each key; views lie in another's
     source = members["storages"]
     for _ in range(natural(_load(source), "the number of storages")):
-        key, _, kind = _tuple(_load(source), 3)
-        dtype, numel = pickles.storage_dtype(kind), struct.unpack("<q", source.read(8))[0]
+        key, _, kind = tuple_of(_load(source), 3)
+        dtype, numel = storage_dtype(kind), struct.unpack("<q", source.read(8))[0]
         lying[_id(key)] = storages.add(dtype, f"{_id(key)}", natural(numel, "the size of a storage"))
         storages.read_numbers(source, f"{_id(key)}", "<")
     views = _load(source)
     for view in views if type(views) is list else [None]:
-        key, root, offset, length = _tuple(view, 4)
+        key, root, offset, length = tuple_of(view, 4)
         whole = lying.get(_id(root))
         lying[_id(key)] = storages.view(whole, natural(offset, "an offset"), natural(length, "a length"))
     source, tensors = members["tensors"], {}
     for _ in range(natural(_load(source), "the number of tensors")):
-        key, storage, _ = _tuple(_load(source), 3)
+        key, storage, _ = tuple_of(_load(source), 3)
         ndim = min(65, natural(struct.unpack("<ixxxx", source.read(8))[0], "a number of dimensions"))
         numbers = struct.unpack(f"<{2 * ndim + 1}q", source.read(8 * (2 * ndim + 1)))
         size, stride, offset = numbers[:ndim], numbers[ndim:-1], numbers[-1]
         if _id(storage) not in lying:
             raise CheckpointError(f"the storage {storage} of a tensor is missing")
-        tensors[_id(key)] = pickles.tensor(lying[_id(storage)], offset, size, stride)
+        tensors[_id(key)] = tensor(lying[_id(storage)], offset, size, stride)
 
     def persistent(name):
         if _id(name) not in tensors:
             raise CheckpointError("its pickle refers to a tensor that is missing")
         return tensors[_id(name)]
 
-    return storages.arrays(_flatten(_load(members["pickle"], persistent), window.size), "<"), {}
+    return storages.arrays(flatten(_load(members["pickle"], persistent), window.size), "<"), {}
 
 
 def _load(window, persistent=None):
     """The next pickle; the window then stands behind it."""
     return pickles.load(files.Window(window, LONGEST), persistent)
-
-
-def _tuple(value, length):
-    if type(value) is not tuple or len(value) != length:
-        raise CheckpointError(f"it must hold tuples of {length}; got a value of type {type(value).__name__}")
-    return value
 
 
 def _id(key):
@@ -136,118 +128,6 @@ def _id(key):
     if not text.isdecimal() or len(text) > 20:
         raise CheckpointError("storages and tensors must be named by numbers")
     return int(text)
-
-
-class _Storages:
-    """What the pickle says of storages: found, {key: (dtype, numel)}; and their bytes, once they are read."""
-
-    def __init__(self):
-        self.found, self.raw = {}, {}
-
-    def of_zip(self, name):
-        """The storage that a persistent id means: ("storage", type, key, device, numel)."""
-        if type(name) is not tuple or len(name) != 5 or name[0] != "storage":
-            raise CheckpointError("its pickle refers to something that is no storage")
-        _, kind, key, _, numel = name
-        return self.add(pickles.storage_dtype(kind), key, natural(numel, "the size of a storage"))
-
-    def of_stream(self, name):
-        """The same with a sixth entry: None, or (key, offset, length) of a part."""
-        if type(name) is not tuple or len(name) != 6:
-            raise CheckpointError("its pickle refers to something that is no storage: save a state dict, not a model")
-        storage = self.of_zip(name[:5])
-        if name[5] is None:
-            return storage
-        _, offset, length = _tuple(name[5], 3)
-        return self.view(storage, natural(offset, "an offset"), natural(length, "a length"))
-
-    def add(self, dtype, key, numel):
-        if type(key) is not str or self.found.setdefault(key, (dtype, numel)) != (dtype, numel):
-            raise CheckpointError(f"the storage {key!r:.40} has two types or two sizes, or no name")
-        return Storage(dtype, key, numel, 0, numel)
-
-    def view(self, storage, offset, length):
-        if storage is None or offset + length > storage.length:
-            raise CheckpointError("a view of a storage reaches beyond it")
-        return Storage(storage.dtype, storage.key, storage.numel, storage.start + offset, length)
-
-    def read(self, window, key, order):
-        """The count and the numbers of a storage, at this place of a stream."""
-        head = window.read(8)
-        if len(head) < 8 or struct.unpack(f"{order}q", head)[0] != self.found[key][1]:
-            raise CheckpointError(
-                f"the storage {key!r:.40} must have {self.found[key][1]:,} numbers: the file is cut short"
-            )
-        self.read_numbers(window, key, order)
-
-    def read_numbers(self, window, key, order):
-        dtype, numel = self.found[key]
-        size = numel * ITEMSIZE.get(dtype, 1)
-        if size > window.left():
-            raise CheckpointError(f"the storage {key!r:.40} must have {size:,} bytes; {window.left():,} are left")
-        self.raw[key] = bytearray(window.read(size))
-
-    def arrays(self, tensors, order):
-        """An array for each tensor; those of one storage share their memory."""
-        typed = {}
-
-        def numbers(tensor):
-            at = tensor.storage.key, tensor.dtype
-            if at not in typed:
-                typed[at] = _numbers(self.raw[at[0]], tensor.dtype, order)
-            start = tensor.storage.start if tensor.storage.dtype != "bytes" else 0
-            array = typed[at][start + tensor.offset :]
-            strides = [step * array.itemsize for step in tensor.stride]
-            return np.lib.stride_tricks.as_strided(array, tensor.size, strides)
-
-        return {name: _empty(tensor) if 0 in tensor.size else numbers(tensor) for name, tensor in tensors.items()}
-
-
-def _numbers(raw, dtype, order):
-    """All numbers of a storage (numel,), in this machine's byte order; bfloat16 becomes float32."""
-    if dtype == "bfloat16":
-        return (np.frombuffer(raw, f"{order}u2").astype(np.uint32) << 16).view(np.float32)
-    if dtype == "bool":
-        return np.frombuffer(raw, np.uint8) != 0
-    there = np.dtype(dtype).newbyteorder(order)
-    return np.frombuffer(raw, there).astype(there.newbyteorder("="), copy=False)
-
-
-def _empty(tensor):
-    try:
-        return np.empty(tensor.size, "float32" if tensor.dtype == "bfloat16" else tensor.dtype)
-    except ValueError as error:
-        raise CheckpointError(f"NumPy has no array of size {tensor.size}") from error
-
-
-def _flatten(tree, size):
-    """{names joined by dots: Tensor}; numbers, text and None between them are left out.
-
-    Raises CheckpointError where two tensors get one name, where a container holds itself, and for a file that repeats
-    its tensors until they are larger than it can honestly say.
-    """
-    tensors, total = {}, 0
-    for name, tensor in _walk(tree, (), (), itertools.count()):
-        if name in tensors:
-            raise CheckpointError(f"two of its tensors would be called {name!r:.80}")
-        tensors[name] = tensor
-        total += math.prod(tensor.size) * max(4, ITEMSIZE[tensor.dtype])
-        if total > files.most_bytes(size):
-            raise CheckpointError(f"its tensors would take {total:,} bytes or more; the file has {size:,}")
-    if not tensors:
-        raise CheckpointError("it holds no tensors")
-    return tensors
-
-
-def _walk(value, path, around, steps):
-    if next(steps) > MOST or len(path) > DEEPEST or id(value) in around:
-        raise CheckpointError("its containers hold each other too often")
-    if isinstance(value, Tensor):
-        yield ".".join(path) or "tensor", value
-    elif isinstance(value, dict | list | tuple):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield from _walk(item, (*path, str(key)), (*around, id(value)), steps)
 
 
 def write(file, arrays, metadata=None):

@@ -146,6 +146,9 @@ BROKEN = {
     "a storage of an unknown type": tensor(storage(kind="QInt8Storage")),
     "a storage type that is a dtype": tensor(storage(kind="float32")),
     "bytes as floats": tensor(storage(kind="UntypedStorage", module="torch.storage")),
+    "a wider dtype than its storage": b"ctorch._utils\n_rebuild_tensor_v3\n(" + storage() + value(0) + value((1,)) + (
+        value((1,)) + b"\x89}ctorch\nfloat64\ntR"
+    ),
     "persistent text": value("storage") + b"Q",
     "persistent number": value(7) + b"Q",
     "persistent module": value(("module", "a", "b", "c", 1)) + b"Q",
@@ -422,6 +425,14 @@ def test_streams_that_lie(tmp_path):
     assert_refused(tmp_path, stream_file(pickled, keys="0"), "is not that of its tensors")
     for view in ((("v", 3, 2)), ("v", -1, 2), ("v", 1), 5):
         assert_refused(tmp_path, stream_file(state(x=tensor(storage(view=[view]), 0, (1,), (1,)))))
+    part = b"ctorch._utils\n_rebuild_tensor_v3\n(" + storage(view=[("v", 2, 2)]) + value(0) + value((1,)) + value((1,))
+    for dtype in (b"float64", b"float16"):
+        wider = part + b"\x89}ctorch\n" + dtype + b"\ntR"
+        assert_refused(tmp_path, stream_file(state(x=wider)), "in a storage of its dtype")
+    whole = storage(numel=16, kind="UntypedStorage", module="torch.storage", view=[("v", 8, 8)])
+    part = b"ctorch._utils\n_rebuild_tensor_v3\n(" + whole + value(0) + value((1,)) + value((1,))
+    wider = part + b"\x89}ctorch\nfloat64\ntR"
+    assert_refused(tmp_path, stream_file(state(x=wider), {"0": (16, bytes(16))}), "in one of bytes as a whole")
     huge = state(x=tensor(storage(numel=2**40, view=[None])))
     assert_refused(tmp_path, stream_file(huge, {"0": (2**40, bytes(16))}), "are left")
 
