@@ -18,8 +18,7 @@ with atheris.instrument_imports(
 ):
     from numpy_resnet.checkpoint import CheckpointError, load_arrays
 
-TESTS = Path(__file__).parents[1] / "tests"
-sys.path.append(str(TESTS))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from checkpoint.torch_files import SEEDS
 
 FILE = Path(tempfile.mkdtemp()) / "file"
@@ -35,7 +34,7 @@ def main():
     folder = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), tempfile.mkdtemp())
     for name, content in SEEDS.items():
         (Path(folder) / name).write_bytes(content)
-    for path in TESTS.glob("golden/checkpoint_*.pth"):
+    for path in Path(__file__).parents[1].glob("tests/golden/checkpoint_*.pth"):
         (Path(folder) / path.name).write_bytes(path.read_bytes())
     options = [argument for argument in sys.argv[1:] if argument.startswith("-")]
     atheris.Setup([sys.argv[0], "-rss_limit_mb=2048", "-timeout=20", *options, folder], one_file)
