@@ -1,6 +1,7 @@
 """numpy-resnet convert and inspect."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -33,6 +34,13 @@ def test_to_onnx(weights, tmp_path, capsys):
     assert "a.onnx: cifar_resnet20, images of 24x24" in capsys.readouterr().out
     (images,) = onnx.load(tmp_path / "a.onnx").graph.input
     assert [d.dim_value for d in images.type.tensor_type.shape.dim] == [2, 3, 24, 24]
+
+
+def test_to_onnx_without_the_package(weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["convert", str(weights), str(tmp_path / "a.onnx")]) == 2
+    assert 'numpy-resnet: to write ONNX files, pip install "numpy_resnet[onnx]"' in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == [weights]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ def convert(args):
     if args.target.suffix.lower() == ".onnx":
         model, metadata = checkpoint.load_model(args.source)
         size = _image_size(args.size, model, metadata)
-        checkpoint.export_onnx(args.target, model, size, batch=args.batch, fold=args.fold)
+        try:
+            checkpoint.export_onnx(args.target, model, size, batch=args.batch, fold=args.fold)
+        except ImportError as error:
+            raise ValueError(error) from error
         print(f"{args.target}: {model.name}, images of {size[0]}x{size[1]}, {args.target.stat().st_size:,} bytes")
         return
     if args.size or args.batch or args.fold:

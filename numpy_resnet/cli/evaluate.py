@@ -30,6 +30,7 @@ def add_commands(commands):
         metavar="RUN",
         help="a run's folder, a weights file, or imagenet (default: the newest run)",
     )
+    add("--weights", type=Path, metavar="FILE", help="the same as RUN, as other commands call it")
     add("--which", choices=("best", "last"), default="best", help="epoch (default: best, by validation loss)")
     add("--part", choices=("test", "val", "train"), default="test", help="of the data (default: test)")
     add("--data", metavar="NAME|PATH", help="where the data are now, if they have moved")
@@ -37,7 +38,9 @@ def add_commands(commands):
 
 
 def evaluate(args):
-    run = find_weights(args.run or folder.newest_run())
+    if args.run and args.weights:
+        raise ValueError(f"name one network; got {args.run} and --weights {args.weights}")
+    run = find_weights(args.run or args.weights or folder.newest_run())
     trained = train.load_trained(run, args.which)
     if not trained.fingerprints and not args.data:
         raise ValueError(f"--data must say on which images: {run} is no run of `numpy-resnet train`, and tells none")

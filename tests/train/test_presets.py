@@ -65,7 +65,9 @@ def test_predict_and_evaluate(cifar_file, tmp_path, capsys, monkeypatch):
     assert said.split()[1] in presets.cifar.CLASSES
     assert main(["evaluate", str(cifar_file)]) == 2
     assert "--data must say on which images" in capsys.readouterr().err
-    assert main(["evaluate", str(cifar_file), "--data", "data.npz"]) == 0
+    assert main(["evaluate", "runs", "--weights", str(cifar_file)]) == 2
+    assert "name one network" in capsys.readouterr().err
+    assert main(["evaluate", "--weights", str(cifar_file), "--data", "data.npz"]) == 0
     out = capsys.readouterr().out
     assert "cifar_resnet20" in out
     assert "epoch" not in out
