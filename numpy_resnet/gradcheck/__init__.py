@@ -1,8 +1,24 @@
-"""Check a backward against finite differences: an op entry by entry, a network direction by direction."""
+"""Is a backward right? Differences decide, entry by entry; and if it is wrong, the doctor says where and why."""
 
 from numpy_resnet.gradcheck.cases import op_cases
+from numpy_resnet.gradcheck.diagnosis import Diagnosis
+from numpy_resnet.gradcheck.doctor import diagnose, diagnose_op
+from numpy_resnet.gradcheck.findings import CAUSES, Finding
 from numpy_resnet.gradcheck.finite_differences import check_gradients
 from numpy_resnet.gradcheck.network import check_model_gradients
 from numpy_resnet.gradcheck.report import ArgumentReport, GradientReport
+from numpy_resnet.gradcheck.specs import SPECS
 
-__all__ = ["ArgumentReport", "GradientReport", "check_gradients", "check_model_gradients", "op_cases"]
+__all__ = [
+    "CAUSES",
+    "SPECS",
+    "ArgumentReport",
+    "Diagnosis",
+    "Finding",
+    "GradientReport",
+    "check_gradients",
+    "check_model_gradients",
+    "diagnose",
+    "diagnose_op",
+    "op_cases",
+]

@@ -1,0 +1,179 @@
+"""What comes out of an examination: a verdict, the findings, and the smallest case that fails."""
+
+import json
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+
+from numpy_resnet.gradcheck import locate
+from numpy_resnet.gradcheck.findings import likelihood
+
+WIDTH = 80
+MEANING = {
+    "PASS": "every gradient agrees with the differences, and all else holds.",
+    "KINK": "every gradient agrees where there is a slope; entries at a kink have none and do not count.",
+    "NOISY": "the forward is too noisy to judge by: compute in float64 throughout, and keep randomness out of it.",
+    "WRONG": "",
+}
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """The smallest failing case, whole."""
+
+    label: str
+    arrays: dict
+    options: dict
+    dy: np.ndarray
+    argument: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    impulse: tuple | None = None  # (what came back for a 1 in the middle of dy, what should have), for pictures
+
+    @classmethod
+    def of(cls, e):
+        case = e.case
+        return cls(case.label, case.arrays, case.options, e.dy, e.name, e.analytic, e.numeric, _impulse(e))
+
+    def lines(self):
+        shapes = ", ".join(f"{n} {'x'.join(map(str, np.shape(a)))}" for n, a in self.arrays.items() if a is not None)
+        options = "".join(f", {n}={_short(v)}" for n, v in self.options.items())
+        out = _wrapped(f"Smallest failing case: {shapes}{options}", "")
+        for name, array in [*self.arrays.items(), ("dy", self.dy)]:
+            if array is not None and np.size(array) <= 32:
+                out += _labelled(name, _numbers(array))
+        name = f"d{self.argument}"
+        if self.analytic.dtype == object or self.analytic.size > 48 or self.numeric.size > 48:
+            return out
+        out += _labelled(f"{name}, yours", _numbers(self.analytic))
+        out += _labelled(f"{name}, right", _numbers(self.numeric))
+        return out
+
+
+def _impulse(e):
+    """The maps of the one output in the middle: what this backward sends back from there, and what is right."""
+    if e.numeric.ndim != 4 or e.dy.ndim != 4 or e.impulses is None:
+        return None
+    at = (0, 0, e.dy.shape[2] // 2, e.dy.shape[3] // 2)
+    return e.impulses[at][0, 0], e.jacobian[at][0, 0]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Print it. `ok` where nothing is wrong; `findings`, best first."""
+
+    title: str
+    verdict: str  # PASS, WRONG, KINK or NOISY
+    findings: tuple
+    exhibit: Exhibit | None = None
+    cases: int = 1
+    judged: int = 1
+    kinks: int = 0
+
+    @property
+    def ok(self):
+        return self.verdict in ("PASS", "KINK")
+
+    def __bool__(self):
+        return self.ok
+
+    def __str__(self):
+        """For a terminal of 80 columns."""
+        out = [f"{self.title}: {self.verdict}"]
+        if MEANING[self.verdict]:
+            out += _wrapped(MEANING[self.verdict], "  ")
+        if self.kinks:
+            out += _wrapped(f"{self.kinks} entries lie at a kink, such as the zero of ReLU, and were left out.", "  ")
+        for i, finding in enumerate(self.findings[:3], 1):
+            out += ["", *_told(i, finding)]
+        if len(self.findings) > 3:
+            out += ["", f"... and {len(self.findings) - 3} more guesses, in .findings"]
+        if self.exhibit:
+            out += ["", *self.exhibit.lines(), *self._heat()]
+        return "\n".join(out)
+
+    def _heat(self):
+        """Yours, right and the difference as maps, of the channel that differs most."""
+        x = self.exhibit
+        if x.analytic.shape != x.numeric.shape or x.numeric.ndim < 2 or x.numeric[..., 0].size == 1:
+            return []
+        off = np.nan_to_num(np.abs(x.analytic - x.numeric), nan=np.inf).reshape(-1, *x.numeric.shape[-2:])
+        c = int(off.max(axis=(1, 2)).argmax())
+        a, n = (array.reshape(off.shape)[c] for array in (x.analytic, x.numeric))
+        if 2 * a.shape[1] * 3 + 12 > WIDTH or a.size < 4:
+            return []
+        scale = np.abs(n).max() or 1.0
+        maps = [locate.heat(m, scale) for m in (a, n, a - n)]
+        wide = max(10, 2 * a.shape[1])
+        head = "".join(f"{text:<{wide + 4}}" for text in ("yours", "right", "yours - right"))
+        body = [
+            " " * 2 + "".join(f"{line:<{wide + 4}}" for line in lines).rstrip() for lines in zip(*maps, strict=True)
+        ]
+        return ["", f"  {head.rstrip()}", *body, f"  (9 is {scale:.3g}; . is nothing)"]
+
+    def as_dict(self):
+        """For JSON: plain numbers and lists."""
+        case = self.exhibit and {
+            "arrays": {n: None if a is None else np.asarray(a).tolist() for n, a in self.exhibit.arrays.items()},
+            "options": {n: np.asarray(v).tolist() for n, v in self.exhibit.options.items()},
+            "dy": self.exhibit.dy.tolist(),
+            "argument": self.exhibit.argument,
+            "analytic": self.exhibit.analytic.tolist() if self.exhibit.analytic.dtype != object else None,
+            "numeric": self.exhibit.numeric.tolist(),
+        }
+        findings = [finding.as_dict() for finding in self.findings]
+        counts = {"cases": self.cases, "judged": self.judged, "kinks": self.kinks}
+        return {
+            "title": self.title,
+            "verdict": self.verdict,
+            "ok": self.ok,
+            "findings": findings,
+            **counts,
+            "case": case,
+        }
+
+    def to_json(self, **options):
+        return json.dumps(_finite(self.as_dict()), **options)
+
+
+def _told(i, finding):
+    told = finding.as_dict()
+    where = f" Where: {finding.location}." if finding.location else ""
+    verb = "are" if "," in finding.argument else "is"
+    return [
+        *_wrapped(f"{i}. {finding.argument} {verb} wrong.{where}", "   ", first=""),
+        *_wrapped(f"Cause ({likelihood(finding.confidence)}): {finding.cause}, {told['explanation']}.", "   "),
+        *_wrapped(f"Evidence: {finding.evidence}.", "   "),
+        *_wrapped(f"Do: {told['advice']}.", "   "),
+    ]
+
+
+def _wrapped(text, indent, first=None):
+    first = indent if first is None else first
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _labelled(label, lines):
+    return [f"  {label if i == 0 else '':<16} {line}" for i, line in enumerate(lines)]
+
+
+def _numbers(array):
+    array = np.asarray(array)
+    if array.ndim == 4 and array.shape[:2] == (1, 1):
+        array = array[0, 0]
+    text = np.array2string(array, precision=4, suppress_small=True, max_line_width=60, separator=" ")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _short(value):
+    return np.array2string(value, precision=3) if isinstance(value, np.ndarray) else value
+
+
+def _finite(value):
+    """JSON has neither NaN nor infinity: they become text."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
