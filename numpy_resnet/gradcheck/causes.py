@@ -168,7 +168,9 @@ def paths(e):
     if len(weights) == 1 and not any(np.abs(k - v) < 1e-4 for k in wrong.values() for v in (0, 0.5, 2)):
         return
     irregular = any(np.ndim(k) and np.ptp(k) > 1e-3 for k in wrong.values())
-    text = "; ".join(f"the path called '{p}' counts {names.described(k, e)}" for p, k in wrong.items())
+    text = "; ".join(f"'{p}' counts {names.described(k, e)}" for p, k in wrong.items())
+    if len(shares) > 1:
+        text = f"it is a sum of the paths {', '.join(shares)}: {text}"
     yield Match(
         text + (", channel by channel" if each else ""),
         code=_code_of_paths(wrong, weights),
@@ -358,6 +360,8 @@ def _weights(e, shares, axis):
     basis = np.stack(list(shares.values()))
     if axis is None:
         present = [i for i, b in enumerate(basis) if np.abs(b).max() > 1e-9 * np.abs(e.numeric).max()]
+        if not present:
+            return None
         k = np.ones(len(basis))
         k[present] = np.linalg.lstsq(basis[present].reshape(len(present), -1).T, e.analytic.ravel(), rcond=None)[0]
         return (dict(zip(shares, k, strict=True)), False) if e.close(np.tensordot(k, basis, 1)) else None

@@ -85,10 +85,13 @@ class Diagnosis:
             out += _wrapped(MEANING[self.verdict], "  ")
         if self.kinks:
             out += _wrapped(f"{self.kinks} entries lie at a kink, such as the zero of ReLU, and were left out.", "  ")
-        for i, finding in enumerate(self.findings[:3], 1):
-            out += ["", *_told(i, finding)]
-        if len(self.findings) > 3:
-            out += ["", f"... and {len(self.findings) - 3} more guesses, in .findings"]
+        groups = {}
+        for finding in self.findings:
+            groups.setdefault(finding.argument, []).append(finding)
+        for i, group in enumerate(list(groups.values())[:4], 1):
+            out += ["", *_told(i, *group)]
+        if len(groups) > 4:
+            out += ["", f"... and {len(groups) - 4} more, in .findings"]
         if self.exhibit:
             out += ["", *self.exhibit.lines(), *self._heat()]
         return "\n".join(out)
@@ -137,15 +140,17 @@ class Diagnosis:
         return json.dumps(_finite(self.as_dict()), **options)
 
 
-def _told(i, finding):
+def _told(i, finding, *others):
     told = finding.as_dict()
     where = f" Where: {finding.location}." if finding.location else ""
     verb = "are" if "," in finding.argument else "is"
+    also = "; ".join(f"{o.cause} ({o.evidence})" for o in others[:2] if o.confidence >= 0.4)
     return [
         *_wrapped(f"{i}. {finding.argument} {verb} wrong.{where}", "   ", first=""),
-        *_wrapped(f"Cause ({likelihood(finding.confidence)}): {finding.cause}, {told['explanation']}.", "   "),
+        *_wrapped(f"Cause ({likelihood(finding.confidence)}): {finding.cause}: {told['explanation']}.", "   "),
         *_wrapped(f"Evidence: {finding.evidence}.", "   "),
         *_wrapped(f"Do: {told['advice']}.", "   "),
+        *(_wrapped(f"Or: {also}.", "   ") if also else []),
     ]
 
 

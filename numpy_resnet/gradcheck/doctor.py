@@ -75,16 +75,16 @@ def _examine(title, f, f_backward, cases, seed, complex_step=False, spec=None):
     verdict = "WRONG" if findings else "NOISY" if noisy else "KINK" if kinks else "PASS"
     shown = None
     if evidence:
-        first = min(evidence, key=lambda e: e.numeric.size)
-        shown = Exhibit.of(smallest(first, partial(_still_wrong, f, f_backward, seed, first.name)))
+        told = findings[0] if findings[0].argument.startswith("d") else _explain(evidence)[0]
+        shown = _exhibit(told, evidence, partial(_still_wrong, f, f_backward, seed, spec))
     return Diagnosis(title, verdict, tuple(findings), shown, len(cases), judged, kinks)
 
 
-def _judge(trial, spec, complex_step):
+def _judge(trial, spec, complex_step=False, names=None):
     """(evidence of what is wrong, how many entries lie at a kink, whether f is too noisy to tell)"""
     wrong, kinks, noisy, case = [], 0, False, trial.case
     rows = []
-    for name in case.differentiable():
+    for name in names or case.differentiable():
         x, analytic = case.arrays[name], np.asarray(trial.gradients[name])
 
         def run(x, name=name):
@@ -126,16 +126,30 @@ def _slopes(trial, case, name, x, analytic, run, complex_step):
     return slopes.measure(run, x, trial.dy, guess, noisy=level if blurred else 0.0), blurred
 
 
-def _still_wrong(f, f_backward, seed, name, case, dy=None):
-    """The Evidence that the gradient of `name` is wrong in this case, too; None if it is right."""
+def _exhibit(finding, evidence, still_wrong):
+    """The smallest case where this finding is true; where it has no cause, where its argument is wrong."""
+    name = finding.argument.split(", ")[0][1:]
+    group = [e for e in evidence if e.name == name] or evidence
+    shows = [e for e in group if _has_cause(e, finding.cause)]
+    first = min(shows or group, key=lambda e: e.numeric.size + e.dy.size)
+    cause = finding.cause if shows else None
+    return Exhibit.of(smallest(first, partial(still_wrong, first.name, cause)))
+
+
+def _has_cause(e, cause):
+    return cause in (None, "unknown") or any(code == cause for code, _, _ in causes.find(e))
+
+
+def _still_wrong(f, f_backward, seed, spec, name, cause, case, dy=None):
+    """The Evidence that the gradient of `name` is wrong in this case too, for that cause; else None."""
     trial = Trial(case, f, f_backward, seed, dy)
     if not trial.gradients or any(p.cause == "raises" for p in trial.problems):
         return None
     try:
-        wrong, _, _ = _judge(trial, None, False)
-    except Exception:
+        wrong, _, _ = _judge(trial, spec, names=[name])
+    except Exception:  # what f raises for a case of this size
         return None
-    return next((e for e in wrong if e.name == name), None)
+    return next((e for e in wrong if e.name == name and _has_cause(e, cause)), None)
 
 
 def _explain(evidence):

@@ -14,6 +14,8 @@ def describe(e):
     wrong = e.wrong
     if wrong.all():
         return "every entry"
+    if e.jacobian is not None and np.array_equal(wrong, np.abs(e.jacobian).sum(tuple(range(e.dy.ndim))) > 0):
+        return "every entry that reaches y"
     overlap = _overlap(e)
     if overlap is not None and np.array_equal(wrong, overlap):
         return "every pixel that several windows share"

@@ -9,7 +9,7 @@ TRIALS = 120
 
 
 def smallest(e, still_wrong):
-    """Evidence as small as it was found: the mistake and the argument stay the same.
+    """Evidence as small as it was found: the argument and, if still_wrong asks for it, the cause stay the same.
 
     still_wrong(case, dy) -> Evidence or None. Every step keeps what still fails.
     """
@@ -28,13 +28,24 @@ def smallest(e, still_wrong):
             if found:
                 e, changed = found, True
                 break
-    whole = e.case.with_arrays(**{n: _rounded(a, n) for n, a in e.case.arrays.items() if n in e.case.differentiable()})
-    e = attempt(whole) or e
-    return attempt(e.case, _whole_upstream(e.dy)) or e
+    left = max(left, 6)
+    for case in _whole_numbers(e.case):
+        e = attempt(case) or e
+    for dy in _whole_upstreams(e.dy):
+        found = attempt(e.case, dy)
+        if found:
+            return found
+    return e
 
 
 def _smaller(case):
-    """Cases with one axis shorter, as much as possible first, and cases with one option simpler."""
+    """Cases with one option simpler, and cases with one axis shorter, as much as possible first."""
+    for option, value in case.options.items():
+        simplest = SIMPLEST.get(option, value)
+        if value is not None and not np.array_equal(value, simplest):
+            yield replace(case, options={**case.options, option: simplest})
+        if isinstance(value, tuple) and option in ("stride", "padding", "kernel_size"):
+            yield replace(case, options={**case.options, option: min(value)})
     sizes = {}
     for name, axes in case.axes.items():
         if case.arrays.get(name) is not None:
@@ -43,12 +54,6 @@ def _smaller(case):
         for shorter in dict.fromkeys((1, 2, size - 1)):
             if 0 < shorter < size:
                 yield _cropped(case, axis, shorter)
-    for option, value in case.options.items():
-        simplest = SIMPLEST.get(option, value)
-        if isinstance(value, tuple) and option in ("stride", "padding", "kernel_size"):
-            yield replace(case, options={**case.options, option: min(value)})
-        if value is not None and not np.array_equal(value, simplest):
-            yield replace(case, options={**case.options, option: simplest})
 
 
 def _cropped(case, axis, size):
@@ -62,19 +67,25 @@ def _cropped(case, axis, size):
     options = dict(case.options)
     if axis == "C" and options.get("class_weight") is not None:
         options["class_weight"] = options["class_weight"][:size]
-    if "padding" in options and axis in ("KH", "KW", "H", "W"):
-        options["padding"] = options["padding"]
     return replace(case, arrays=arrays, options=options)
 
 
-def _rounded(array, name):
-    """Small whole numbers in the same order: no two alike, so that no kink comes in."""
-    if array.size > 30:
-        return np.round(array, 1)
-    ranks = array.ravel().argsort().argsort().reshape(array.shape) + 1.0
-    return np.where(array.min() < 0, ranks - (array < 0).sum() - (array < 0), ranks) if array.min() < 0 else ranks
+def _whole_numbers(case):
+    """The same with small whole numbers in the same order: no two alike, so that no kink comes in."""
+    for name in case.differentiable():
+        array = case.arrays[name]
+        if array.size > 30:
+            yield case.with_arrays(**{name: np.round(array, 1)})
+            continue
+        ranks = array.ravel().argsort().argsort().reshape(array.shape)
+        below = int((array < 0).sum())
+        case = case.with_arrays(**{name: np.where(ranks < below, ranks - below, ranks - below + 1.0)})
+        yield case
 
 
-def _whole_upstream(dy):
-    """1, 2, 3, ...; 1 for a loss."""
-    return np.arange(1.0, dy.size + 1).reshape(dy.shape) if dy.ndim else np.array(2.0)
+def _whole_upstreams(dy):
+    """1, 2, 3, ..., or with alternating signs; 2 for a loss."""
+    counted = np.arange(1.0, dy.size + 1)
+    for sign in (1, -1):
+        yield (counted * np.where(np.arange(dy.size) % 2, sign, 1.0)).reshape(dy.shape) if dy.ndim else np.array(2.0)
+    yield -counted.reshape(dy.shape)

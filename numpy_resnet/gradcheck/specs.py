@@ -281,7 +281,7 @@ SPECS = {
     "relu": _spec("relu", _elementwise, ties=_relu_at_zero, suspects=suspects.relu),
     "add": _spec("add", _add, paths=paths.add, suspects=suspects.add),
     "linear": _spec("linear", _linear),
-    "conv2d": _spec("conv2d", _conv2d),
+    "conv2d": _spec("conv2d", _conv2d, suspects=suspects.conv2d),
     "im2col": _spec("im2col", _im2col),
     "col2im": _spec("col2im", _col2im),
     "maxpool2d": _spec("maxpool2d", _pool, ties=_maxpool_ties, suspects=suspects.maxpool2d),

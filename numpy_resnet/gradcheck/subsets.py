@@ -16,6 +16,8 @@ def axis_name(e, axis):
     words = {"N": "sample", "C": "channel", "H": "row", "W": "column", "OC": "output channel", "IN": "feature"}
     words |= {"OUT": "output", "KH": "row of the kernel", "KW": "column of the kernel"}
     axes = e.case.axes.get(e.name, "").split()
+    if axes == ["N", "C"] and axis == 1:
+        return "class"
     if len(axes) == e.numeric.ndim:
         return words.get(axes[axis], axes[axis])
     return ["sample", "channel", "row", "column"][axis] if e.numeric.ndim == 4 else f"index of axis {axis}"
@@ -77,12 +79,8 @@ def _dropped(e, here, there):
     """Some products are missing, all others are right."""
     lost, reached = there & ~here, _groups(e, there)
     overlaps = reached > 1
-    if (
-        overlaps.any()
-        and not overlaps.all()
-        and not lost[:, ~overlaps].any()
-        and np.all(_groups(e, here)[overlaps] == 1)
-    ):
+    overwritten = overlaps.any() and not lost[:, ~overlaps].any() and _one_is_left(e, here, there, overlaps)
+    if overwritten and not overlaps.all():
         return Found("not_accumulated", "each entry that several outputs use has the share of one of them alone")
     senders = there.any(axis=1)
     silent = senders & ~here.any(axis=1)  # outputs whose gradient goes nowhere
@@ -102,7 +100,7 @@ def _dropped(e, here, there):
     blank = there.any(axis=0) & ~here.any(axis=0)  # inputs that get nothing
     if np.array_equal(lost, there & blank[None, :]):
         return _blank(e, blank.reshape(e.numeric.shape), there.any(axis=0).reshape(e.numeric.shape))
-    if not lost[:, ~overlaps].any() and np.all((_groups(e, here) == 1) | ~lost.any(axis=0)):
+    if overwritten:
         return Found("not_accumulated", "each entry that several outputs use has the share of one of them alone")
     if not lost[:, there.sum(axis=0) == 1].any() and np.all(here.sum(axis=0)[lost.any(axis=0)] >= 1):
         return Found("not_accumulated", "entries that several outputs use lack some of the shares", 0.9)
@@ -111,12 +109,24 @@ def _dropped(e, here, there):
     )
 
 
-def _groups(e, present):
-    """By how many places (n, oh, ow) of dy each entry is reached; its channels count as one."""
+def _one_is_left(e, here, there, overlaps):
+    """Whether each entry keeps the share of one place alone, everywhere that of the last or everywhere of the first."""
+    left, reach = _places(e, here)[:, overlaps], _places(e, there)[:, overlaps]
+    if not np.all(left.sum(axis=0) == 1):
+        return False
+    last = len(reach) - 1 - reach[::-1].argmax(axis=0)
+    return np.array_equal(left.argmax(axis=0), last) or np.array_equal(left.argmax(axis=0), reach.argmax(axis=0))
+
+
+def _places(e, present):
+    """Whether each place (n, oh, ow) of dy reaches each entry; its channels count as one."""
     shape = e.dy.shape
-    if len(shape) == 4:
-        return present.reshape(*shape, -1).any(axis=1).sum(axis=(0, 1, 2))
-    return present.sum(axis=0)
+    return present.reshape(*shape, -1).any(axis=1).reshape(-1, present.shape[1]) if len(shape) == 4 else present
+
+
+def _groups(e, present):
+    """By how many places of dy each entry is reached."""
+    return _places(e, present).sum(axis=0)
 
 
 def _blank(e, blank, used):

@@ -121,6 +121,31 @@ def _other_x_hats(case, x):
         yield "y, with weight and bias in it", weight * (x - mean) / std + bias, std
 
 
+def conv2d(dy, case):
+    """dx and dweight with the windows in another place: window (oh, ow) begins at (oh * SH - PH, ow * SW - PW)."""
+    x, weight = case.arrays["x"], case.arrays["weight"]
+    stride, padding = (np.broadcast_to(case.options.get(n, d), 2) for n, d in (("stride", 1), ("padding", 0)))
+    for words, SH, SW, PH, PW in (
+        ("the stride is 1", 1, 1, *padding),
+        ("the strides of height and width are exchanged", *stride[::-1], *padding),
+        ("the padding is forgotten", *stride, 0, 0),
+        ("the paddings of height and width are exchanged", *stride, *padding[::-1]),
+        ("the padding is one too many", *stride, *(padding + 1)),
+    ):
+        yield "shifted", words, _convolved(dy, x, weight, (SH, SW), (PH, PW))
+
+
+def _convolved(dy, x, weight, stride, padding):
+    """dx and dweight by the definition, of all windows in dy, as far as they lie on the image."""
+    (H, W), (KH, KW), dx, dweight = x.shape[2:], weight.shape[2:], np.zeros_like(x), np.zeros_like(weight)
+    for oh, ow, kh, kw in np.ndindex(*dy.shape[2:], KH, KW):
+        h, w = oh * stride[0] - padding[0] + kh, ow * stride[1] - padding[1] + kw
+        if 0 <= h < H and 0 <= w < W:
+            dx[:, :, h, w] += dy[:, :, oh, ow] @ weight[:, :, kh, kw]
+            dweight[:, :, kh, kw] += dy[:, :, oh, ow].T @ x[:, :, h, w]
+    return {"x": dx, "weight": dweight}
+
+
 def maxpool2d(dy, case):
     """Every window's gradient to one pixel: to the first that is largest."""
     x, options = case.arrays["x"], dict(case.options)
