@@ -3,6 +3,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from numpy_resnet.kernels.threads import give_way
+
+give_way()  # the tests may run beside other work
+
 # A first example may have to wait for the compiler, so there is no deadline.
 settings.register_profile("default", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")

@@ -9,13 +9,13 @@ import numpy_resnet
 
 PACKAGE = Path(numpy_resnet.__file__).parent
 TOWER = [  # low to high
-    {"layout", "files", "reference"},
+    {"layout", "files", "reference", "plots"},
     {"kernels"},
     {"ops"},
     {"gradcheck"},
     {"layers"},
     {"models"},
-    {"optim", "plots", "metrics", "data", "downloads"},
+    {"optim", "metrics", "data", "downloads"},
     {"checkpoint"},
     {"train", "grad_cam"},
     {"exercises", "explore"},

@@ -3,16 +3,15 @@
 from itertools import groupby
 
 import numpy as np
-from matplotlib.colors import ListedColormap
 
 from numpy_resnet.plots.style import BLUE, FAINT, INK, QUIET, page
 
 HEADS = (
-    "not zero",
-    "mean",
+    "gradient\nnot zero",
+    "means\nagree",
     "one entry,\ndy of ones",
-    "every entry,\ndy of ones",
-    "every entry,\nrandom dy",
+    "all entries,\ndy of ones",
+    "all entries,\nrandom dy",
     "and in\nawkward\ncases",
     "and\ninvariants:\nthe doctor",
 )
@@ -22,7 +21,12 @@ GAP = 1.6  # between two ops, in rows
 def groups(rows):
     """[(op, [(name, row), ...])]: of each op those that most styles find first."""
     by_op = groupby(rows.items(), key=lambda item: item[1]["op"])
-    return [(op, sorted(bugs, key=lambda item: (-sum(item[1]["found"]), item[0]))) for op, bugs in by_op]
+    return [(op, sorted(bugs, key=_from_the_strongest)) for op, bugs in by_op]
+
+
+def _from_the_strongest(item):
+    name, row = item
+    return -sum(row["found"]), [not found for found in reversed(row["found"])], name
 
 
 def report(styles, rows):
@@ -58,35 +62,24 @@ def _row(*cells):
 
 def picture(rows):
     """Rows are bugs, op by op, columns the styles; a filled cell is found -> Figure"""
-    total, figure = np.array([row["found"] for row in rows.values()]).sum(0), page(9, 15.5)
-    axes, top = figure.subplots(), 0.0
+    figure, columns, top = page(9, 15.5), np.arange(len(HEADS)), 0.0
+    axes = figure.subplots()
     for op, bugs in groups(rows):
-        found, bottom = np.array([row["found"] for _, row in bugs]), top + len(bugs)
-        place = (-0.5, len(HEADS) - 0.5, bottom, top)
-        colors = ListedColormap([FAINT, BLUE])
-        axes.imshow(found, colors, vmin=0, vmax=1, extent=place, aspect="auto", interpolation="nearest")
-        axes.hlines(np.arange(top + 1, bottom), *place[:2], color="white", lw=0.7)
-        axes.text(-0.62, (top + bottom) / 2, op, ha="right", va="center", fontsize=10.5, color=INK)
-        axes.text(len(HEADS) - 0.4, (top + bottom) / 2, len(bugs), va="center", fontsize=10.5, color=QUIET)
-        top = bottom + GAP
-    axes.vlines(np.arange(len(HEADS) - 1) + 0.5, 0, top, color="white", lw=5)
-    axes.set(xlim=(-0.5, len(HEADS) - 0.5), ylim=(top - GAP, 0), yticks=[])
-    axes.spines[:].set_visible(False)
+        found = np.array([row["found"] for _, row in bugs])  # (bugs, styles)
+        row, column = np.indices(found.shape).reshape(2, -1)
+        colors = np.where(found, BLUE, FAINT).ravel()
+        axes.barh(top + row + 0.5, 0.93, 0.84, column - 0.465, color=colors, snap=False)
+        middle = {"y": top + len(bugs) / 2, "va": "center", "fontsize": 10.5}
+        axes.text(-0.6, s=op, ha="right", color=INK, **middle)
+        axes.text(columns[-1] + 0.6, s=len(bugs), color=QUIET, **middle)
+        top += len(bugs) + GAP
+    axes.set(xlim=(-0.5, columns[-1] + 0.5), ylim=(top - GAP, 0), yticks=[], frame_on=False)
     axes.xaxis.tick_top()
-    axes.set_xticks(range(len(HEADS)), HEADS, fontsize=10.5, color=INK)
+    axes.set_xticks(columns, HEADS, fontsize=10, color=INK)
     axes.tick_params(length=0, pad=30)
-    for column, count in enumerate(total):
-        axes.annotate(
-            str(count),
-            (column, 0),
-            (0, 9),
-            textcoords="offset points",
-            ha="center",
-            fontsize=17,
-            fontweight="bold",
-            color=BLUE,
-            annotation_clip=False,
-        )
-    title = f"{len(rows)} wrong backwards and forwards, and the seven tests that look for them: blue is found"
-    figure.suptitle(title, x=0.02, ha="left", fontsize=12.5, fontweight="bold", color=INK)
+    for column, count in enumerate(np.array([row["found"] for row in rows.values()]).sum(axis=0)):
+        look = {"ha": "center", "fontsize": 17, "fontweight": "bold", "color": BLUE, "annotation_clip": False}
+        axes.annotate(str(count), (column, 0), (0, 9), textcoords="offset points", **look)
+    title = f"{len(rows)} bugs and seven tests: blue where a test finds the bug"
+    figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
     return figure

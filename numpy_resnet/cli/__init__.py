@@ -11,6 +11,7 @@ from numpy_resnet import __version__
 from numpy_resnet.cli import bench, check, convert, download, evaluate, predict, summary, train
 from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
+from numpy_resnet.kernels.threads import give_way
 
 DESCRIPTION = """\
 ResNet-18 in NumPy and Numba, every backward written by hand.
@@ -83,6 +84,7 @@ def _refuse(error):
 
 def run():
     """The entry point of the console script."""
+    give_way()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="surrogateescape")  # names of files are printed as they are
     sys.exit(main())

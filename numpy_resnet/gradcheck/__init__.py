@@ -5,6 +5,7 @@ from numpy_resnet.gradcheck.diagnosis import Diagnosis
 from numpy_resnet.gradcheck.doctor import diagnose, diagnose_op
 from numpy_resnet.gradcheck.findings import CAUSES, Finding
 from numpy_resnet.gradcheck.finite_differences import check_gradients
+from numpy_resnet.gradcheck.model import ModelDiagnosis, diagnose_model
 from numpy_resnet.gradcheck.network import check_model_gradients
 from numpy_resnet.gradcheck.report import ArgumentReport, GradientReport
 from numpy_resnet.gradcheck.specs import SPECS
@@ -16,9 +17,11 @@ __all__ = [
     "Diagnosis",
     "Finding",
     "GradientReport",
+    "ModelDiagnosis",
     "check_gradients",
     "check_model_gradients",
     "diagnose",
+    "diagnose_model",
     "diagnose_op",
     "op_cases",
 ]

@@ -29,12 +29,11 @@ class Exhibit:
     argument: str
     analytic: np.ndarray
     numeric: np.ndarray
-    impulse: tuple | None = None  # (what came back for a 1 in the middle of dy, what should have), for pictures
 
     @classmethod
     def of(cls, e):
         case = e.case
-        return cls(case.label, case.arrays, case.options, e.dy, e.name, e.analytic, e.numeric, _impulse(e))
+        return cls(case.label, case.arrays, case.options, e.dy, e.name, e.analytic, e.numeric)
 
     def lines(self):
         shapes = ", ".join(f"{n} {'x'.join(map(str, np.shape(a)))}" for n, a in self.arrays.items() if a is not None)
@@ -51,7 +50,27 @@ class Exhibit:
         return out
 
 
-def _impulse(e):
+@dataclass(frozen=True)
+class Maps:
+    """One wrong gradient as maps, (H, W) each: of the sample and channel that differ most."""
+
+    title: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    impulses: tuple | None  # what a 1 in the middle of dy sends back, and what it should: the receptive field
+
+    @classmethod
+    def of(cls, e):
+        """None where there is nothing to show."""
+        if e.analytic.dtype.kind != "f" or e.analytic.shape != e.numeric.shape or e.numeric.ndim == 0:
+            return None
+        size = e.numeric.shape[-2:] if e.numeric.ndim > 1 else (1, e.numeric.size)
+        a, n = e.analytic.reshape(-1, *size), e.numeric.reshape(-1, *size)
+        worst = int(np.nan_to_num(np.abs(a - n), nan=np.inf).max(axis=(1, 2)).argmax())
+        return cls(f"d{e.name}, {e.case.label}", a[worst], n[worst], _impulses(e))
+
+
+def _impulses(e):
     """The maps of the one output in the middle: what this backward sends back from there, and what is right."""
     if e.numeric.ndim != 4 or e.dy.ndim != 4 or e.impulses is None:
         return None
@@ -67,6 +86,7 @@ class Diagnosis:
     verdict: str  # PASS, WRONG, KINK or NOISY
     findings: tuple
     exhibit: Exhibit | None = None
+    maps: Maps | None = None
     cases: int = 1
     judged: int = 1
     kinks: int = 0
@@ -93,18 +113,15 @@ class Diagnosis:
         if len(groups) > 4:
             out += ["", f"... and {len(groups) - 4} more, in .findings"]
         if self.exhibit:
-            out += ["", *self.exhibit.lines(), *self._heat()]
+            out += ["", *self.exhibit.lines()]
+        if self.maps and self.maps.numeric.size > 3:
+            out += self._heat()
         return "\n".join(out)
 
     def _heat(self):
-        """Yours, right and the difference as maps, of the channel that differs most."""
-        x = self.exhibit
-        if x.analytic.shape != x.numeric.shape or x.numeric.ndim < 2 or x.numeric[..., 0].size == 1:
-            return []
-        off = np.nan_to_num(np.abs(x.analytic - x.numeric), nan=np.inf).reshape(-1, *x.numeric.shape[-2:])
-        c = int(off.max(axis=(1, 2)).argmax())
-        a, n = (array.reshape(off.shape)[c] for array in (x.analytic, x.numeric))
-        if 2 * a.shape[1] * 3 + 12 > WIDTH or a.size < 4:
+        """Yours, right and the difference, in characters."""
+        a, n = self.maps.analytic, self.maps.numeric
+        if 6 * a.shape[1] + 8 > WIDTH:
             return []
         scale = np.abs(n).max() or 1.0
         maps = [locate.heat(m, scale) for m in (a, n, a - n)]
@@ -113,7 +130,19 @@ class Diagnosis:
         body = [
             " " * 2 + "".join(f"{line:<{wide + 4}}" for line in lines).rstrip() for lines in zip(*maps, strict=True)
         ]
-        return ["", f"  {head.rstrip()}", *body, f"  (9 is {scale:.3g}; . is nothing)"]
+        return ["", f"{self.maps.title}: 9 is {scale:.3g}, . is nothing", f"  {head.rstrip()}", *body]
+
+    def figure(self):
+        """The same maps as a picture, and the receptive field of one output -> Figure; None where nothing is wrong."""
+        if self.maps is None:
+            return None
+        from numpy_resnet import plots  # only here: Matplotlib takes a while
+
+        return plots.gradient_maps(self.maps.analytic, self.maps.numeric, self.maps.impulses, title=self._headline())
+
+    def _headline(self):
+        first = self.findings[0]
+        return f"{self.title}: {first.argument} is wrong, {first.cause}"
 
     def as_dict(self):
         """For JSON: plain numbers and lists."""

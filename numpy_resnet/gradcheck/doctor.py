@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from numpy_resnet.gradcheck import causes, locate, slopes
-from numpy_resnet.gradcheck.diagnosis import Diagnosis, Exhibit
+from numpy_resnet.gradcheck.diagnosis import Diagnosis, Exhibit, Maps
 from numpy_resnet.gradcheck.findings import Finding
 from numpy_resnet.gradcheck.finite_differences import _argument_names, _name
 from numpy_resnet.gradcheck.invariants import conventions, forward_against_definition, linearity, second_call
@@ -73,11 +73,12 @@ def _examine(title, f, f_backward, cases, seed, complex_step=False, spec=None):
         problems += conventions(f, f_backward, spec, rng)
     findings = _sorted([*_merged(problems, len(cases)), *_explain(evidence)])
     verdict = "WRONG" if findings else "NOISY" if noisy else "KINK" if kinks else "PASS"
-    shown = None
+    shown = maps = None
     if evidence:
         told = findings[0] if findings[0].argument.startswith("d") else _explain(evidence)[0]
         shown = _exhibit(told, evidence, partial(_still_wrong, f, f_backward, seed, spec))
-    return Diagnosis(title, verdict, tuple(findings), shown, len(cases), judged, kinks)
+        maps = Maps.of(max(_about(told, evidence), key=lambda e: e.numeric.size))
+    return Diagnosis(title, verdict, tuple(findings), shown, maps, len(cases), judged, kinks)
 
 
 def _judge(trial, spec, complex_step=False, names=None):
@@ -128,12 +129,17 @@ def _slopes(trial, case, name, x, analytic, run, complex_step):
 
 def _exhibit(finding, evidence, still_wrong):
     """The smallest case where this finding is true; where it has no cause, where its argument is wrong."""
-    name = finding.argument.split(", ")[0][1:]
-    group = [e for e in evidence if e.name == name] or evidence
+    group = _about(finding, evidence)
     shows = [e for e in group if _has_cause(e, finding.cause)]
     first = min(shows or group, key=lambda e: e.numeric.size + e.dy.size)
     cause = finding.cause if shows else None
     return Exhibit.of(smallest(first, partial(still_wrong, first.name, cause)))
+
+
+def _about(finding, evidence):
+    """The evidence of the first argument that a finding names."""
+    name = finding.argument.split(", ")[0][1:]
+    return [e for e in evidence if e.name == name] or evidence
 
 
 def _has_cause(e, cause):

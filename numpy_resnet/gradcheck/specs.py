@@ -159,6 +159,21 @@ def _batchnorm2d(rng):
     ]
 
 
+def _batchnorm2d_relu(rng):
+    return [c for c in _batchnorm2d(rng) if c.label != "a channel of zeros"]
+
+
+def _batchnorm2d_add_relu(rng):
+    cases = _batchnorm2d_relu(rng)
+    shortcuts = [apart(rng, *c.arrays["x"].shape) for c in cases]
+    axes = {**NORM, "shortcut": "N C H W"}
+    return [replace(c.with_arrays(shortcut=s), axes=axes) for c, s in zip(cases, shortcuts, strict=True)]
+
+
+def _normalized_relu(x, weight, bias, *shortcut, **options):
+    return reference.relu(sum(shortcut, reference.batchnorm2d(x, weight, bias, **options)))
+
+
 def _dead_channel(case):
     x = case.arrays["x"].copy()
     x[:, 1] = 0
@@ -289,6 +304,8 @@ SPECS = {
     "global_avgpool2d": _spec("global_avgpool2d", _images),
     "batchnorm2d": _spec("batchnorm2d", _batchnorm2d, paths=paths.batchnorm2d, suspects=suspects.batchnorm2d),
     "batchnorm2d_inference": _spec("batchnorm2d_inference", _batchnorm2d_inference, suspects=suspects.batchnorm2d),
+    "batchnorm2d_relu": Spec(_batchnorm2d_relu, _normalized_relu),
+    "batchnorm2d_add_relu": Spec(_batchnorm2d_add_relu, _normalized_relu),
     "softmax": _spec("softmax", _logits, paths=paths.softmax, suspects=suspects.softmax),
     "log_softmax": _spec("log_softmax", _logits, paths=paths.log_softmax, suspects=suspects.log_softmax),
     "cross_entropy": _spec("cross_entropy", _cross_entropy, paths=paths.cross_entropy, suspects=suspects.cross_entropy),

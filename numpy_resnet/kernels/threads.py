@@ -49,6 +49,16 @@ def set_num_threads(n):
     _number = number
 
 
+def give_way():
+    """Let threads that wait sleep instead of spin; before the first kernel, and unless the environment says otherwise.
+
+    Spinning is a little faster on a machine that has nothing else to do. Where another process wants a core, it takes
+    the time from the very thread that is waited for, and a training step needs ten times as long.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = "1000"  # GNU's OpenMP reads it when Numba starts its threads
+
+
 @contextlib.contextmanager
 def ours():
     """Numba's threads are one kernel's, as many as it shall have; afterwards all is as it was.

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 from numpy_resnet import ops as numpy_resnet_ops
+from numpy_resnet.layers.trace import trace
 
 EMPTY = object()  # an op's cache may be anything, None too
 
@@ -16,6 +17,8 @@ class Layer:
     A leaf has `_forward(x) -> y, cache` and `_backward(dy, cache) -> dx`. A composite has `forward` and `backward`
     of its own. Children are attributes, in the order of forward; their names are the keys of `state_dict()`.
     """
+
+    op = None  # the name of a leaf's op, as in the namespace `ops`
 
     def __init__(self, ops=numpy_resnet_ops):
         self.ops = ops
@@ -130,6 +133,10 @@ class Layer:
             raise ValueError("state does not fit this model, nothing was loaded:\n  " + "\n  ".join(lines[:40] + more))
         for key, array in own.items():
             array[...] = state[key]
+
+    def trace(self, x, dy=None):
+        """A Trace for each leaf, of one forward and one backward: see layers.trace."""
+        return trace(self, x, dy)
 
     def multiply_adds(self, output):
         """Multiplications with a weight, for one output array."""

@@ -4,14 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpy_resnet.layers.base import Layer
-
 
 class Trace(NamedTuple):
     """What one layer saw. Add has pairs for input and downstream."""
 
     name: str
-    layer: Layer
+    layer: object
     input: np.ndarray
     output: np.ndarray
     upstream: np.ndarray | None

@@ -11,6 +11,8 @@ from numpy_resnet.ops import _checks
 class Conv2d(Layer):
     """y = conv2d(x, weight, bias).   weight (OC, C, KH, KW), He-normal by fan-out (He et al. 2015, "Delving Deep")."""
 
+    op = "conv2d"
+
     def __init__(
         self,
         in_channels,
@@ -75,6 +77,10 @@ class BatchNorm2d(Layer):
             "num_batches_tracked": np.zeros((), np.int64),
         }
 
+    @property
+    def op(self):
+        return "batchnorm2d" if self.training else "batchnorm2d_inference"
+
     def forward_fused(self, op, x, *more):
         """forward in training by an op that does more than batchnorm2d; backward then returns what that op's does."""
         return self._keep(*self._train(op, x, *more))
@@ -109,6 +115,8 @@ class BatchNorm2d(Layer):
 
 class Linear(Layer):
     """y = x @ weight.T + bias.   weight (OUT, IN), uniform within 1/sqrt(IN), as is bias (OUT,)."""
+
+    op = "linear"
 
     def __init__(self, in_features, out_features, bias=True, *, rng=None, dtype=np.float32, ops=numpy_resnet_ops):
         super().__init__(ops)

@@ -10,8 +10,6 @@ from numpy_resnet.ops import _checks
 class Plain(Layer):
     """A layer without parameters: the op of this name, with these options."""
 
-    op = None
-
     def __init__(self, *, ops=numpy_resnet_ops, **options):
         super().__init__(ops)
         self.options = options

@@ -2,6 +2,7 @@
 
 from numpy_resnet.plots.confusion import confusion_matrix
 from numpy_resnet.plots.curves import learning_curves, roc
+from numpy_resnet.plots.gradients import gradient_maps
 from numpy_resnet.plots.sheets import filters, heat_maps, predictions
 from numpy_resnet.plots.style import BLUE, QUIET, VERMILLION
 
@@ -11,6 +12,7 @@ __all__ = [
     "VERMILLION",
     "confusion_matrix",
     "filters",
+    "gradient_maps",
     "heat_maps",
     "learning_curves",
     "predictions",

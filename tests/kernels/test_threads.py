@@ -227,3 +227,17 @@ def test_two_processes_compile_at_once(tmp_path):
     assert [run.communicate()[0].strip() for run in runs] == ["[0. 2.]"] * 2
     assert [run.returncode for run in runs] == [0, 0]
     assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "[0. 2.]"
+
+
+def test_waiting_threads_give_way_unless_the_environment_says_otherwise(monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    threads.give_way()
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    threads.give_way()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    threads.give_way()
+    assert "GOMP_SPINCOUNT" not in os.environ
