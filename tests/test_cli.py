@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from image_folders import make_folder
 
-from numpy_resnet import checkpoint, data, gradcheck, models, optim, train
+from numpy_resnet import checkpoint, data, gradcheck, models, ops, optim, train
 from numpy_resnet.cli import check, main
 from numpy_resnet.train import recipe
 
@@ -238,24 +238,82 @@ def test_gradcheck_passes_for_every_op_and_the_whole_network(capsys):
     code, out, _ = run(capsys, "gradcheck")
     assert code == 0
     assert "WRONG" not in out
-    assert "resnet18, 63 gradients" in out
-    assert f"{len(gradcheck.op_cases()) + 1} checks, none wrong" in out
+    assert "resnet18                 PASS  63 gradients along random directions" in out
+    assert "winograd                 PASS  1 case" in out
+    assert "21 examined, none wrong" in out
 
 
-def test_gradcheck_of_one_op_says_when_it_is_wrong(capsys, monkeypatch):
-    code, out, _ = run(capsys, "gradcheck", "softmax", "--seed", "3")
+def test_gradcheck_of_one_op_says_when_it_is_wrong_and_why(capsys, monkeypatch):
+    code, out, _ = run(capsys, "gradcheck", "softmax", "col2im", "--seed", "3")
     assert code == 0
-    assert "1 checks, none wrong" in out
-    assert "im2col, col2im  " in run(capsys, "gradcheck", "col2im")[1]
-    cases = gradcheck.op_cases()
-    name, f, f_backward, arrays = cases[-3]
-    cases[-3] = (name, f, lambda dy, cache: -f_backward(dy, cache), arrays)
-    monkeypatch.setattr(check.gradcheck, "op_cases", lambda seed: cases)
+    assert out.startswith("softmax                  PASS  5 cases\ncol2im                   PASS  3 cases\n")
+    assert "2 examined, none wrong" in out
+    right = ops.softmax_backward
+    monkeypatch.setattr(ops, "softmax_backward", lambda dy, cache: -right(dy, cache))
     code, out, _ = run(capsys, "gradcheck", "softmax")
     assert code == 1
-    assert "softmax                           WRONG" in out
-    assert "dx        WRONG" in out
-    assert "1 checks, 1 wrong" in out
+    for part in (
+        "softmax: WRONG",
+        "1. dx is wrong",
+        "constant_factor",
+        "every entry is -1 times",
+        "1 examined, 1 wrong",
+    ):
+        assert part in out
+
+
+OWN = """
+import numpy as np
+
+def relu(x):
+    return np.maximum(x, 0), x
+
+def relu_backward(dy, x):
+    return dy * (x < 0)
+
+def im2col(x, *, kernel_size, stride=1, padding=0):
+    raise NotImplementedError
+
+def col2im(cols, *, size, kernel_size, stride=1, padding=0):
+    raise NotImplementedError
+"""
+
+
+def test_gradcheck_of_ones_own_file(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    mine, picture = tmp_path / "mine.py", tmp_path / "wrong.png"
+    code, out, _ = run(capsys, "gradcheck", "--file", mine, "--picture", picture)
+    assert code == 1
+    for part in ("relu: WRONG", "mask_inverted", "im2col: WRONG", "raised NotImplementedError", "3 examined, 3 wrong"):
+        assert part in out
+    assert picture.read_bytes()[1:4] == b"PNG"
+    code, out, _ = run(capsys, "gradcheck", "relu", "--file", mine, "--json")
+    (told,) = json.loads(out)
+    assert (code, told["verdict"], told["findings"][0]["cause"]) == (1, "WRONG", "mask_inverted")
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "broken.py").write_text("relu = (")
+    for name, words in (
+        ("nowhere.py", "--file must be a Python file that exists"),
+        ("empty.py", "expected functions such as relu and relu_backward"),
+        ("broken.py", "cannot be run: SyntaxError"),
+    ):
+        code, out, err = run(capsys, "gradcheck", "--file", tmp_path / name)
+        assert (code, err.count("\n")) == (2, 1)
+        assert words in err
+
+
+def test_gradcheck_tests_itself_on_the_zoo(capsys, monkeypatch):
+    code, out, _ = run(capsys, "gradcheck", "--self-test", "relu", "add")
+    assert code == 0
+    assert "wrong backwards found        24 of 24" in out
+    assert "right ones called wrong      0 of 2" in out
+    code, _, err = run(capsys, "gradcheck", "--self-test", "conv3d")
+    assert code == 2
+    assert "the zoo has no bugs of conv3d" in err
+    monkeypatch.setattr(check.gradcheck, "diagnose_op", lambda *_, **__: gradcheck.Diagnosis("relu", "PASS", ()))
+    code, out, _ = run(capsys, "gradcheck", "--self-test", "relu")
+    assert code == 1
+    assert "relu/mask_forgotten" in out
 
 
 @pytest.mark.real_size
@@ -289,7 +347,7 @@ REFUSED = {
     "dropout": (["train", "--dropout", "1"], r"must be in \[0, 1\)"),
     "shift": (["train", "--shift", "-1"], "--shift: must be a whole number, at least 0"),
     "not a number": (["train", "--epochs", "many"], "must be a whole number, at least 1; got 'many'"),
-    "no such op": (["gradcheck", "conv3d"], "there is no check called conv3d; there are conv2d, im2col, col2im,"),
+    "no such op": (["gradcheck", "conv3d"], "there is no check called conv3d; there are relu, add, linear,"),
     "no run": (["evaluate", "nowhere"], "nowhere does not exist: name a folder that `numpy-resnet train` wrote"),
     "no weights": (["evaluate", "."], "best.npz does not exist"),
     "shape": (["summary", "--input", "224"], "--input must be channels x height x width, such as 3x224x224"),

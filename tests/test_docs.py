@@ -9,8 +9,8 @@ import pytest
 from numpy_resnet.cli import DESCRIPTION, build_parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted(ROOT.glob("*.md"))
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 COMMANDS = [
     line.strip()
     for text in [*TEXTS.values(), DESCRIPTION]
@@ -45,4 +45,4 @@ def test_commands_parse(command):
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)", TEXTS[name]) + re.findall(r'src="([^"]+)"', TEXTS[name]):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+        assert target.startswith("https://") or (ROOT / name).parent.joinpath(target).exists(), target

@@ -130,7 +130,8 @@ class Diagnosis:
         body = [
             " " * 2 + "".join(f"{line:<{wide + 4}}" for line in lines).rstrip() for lines in zip(*maps, strict=True)
         ]
-        return ["", f"{self.maps.title}: 9 is {scale:.3g}, . is nothing", f"  {head.rstrip()}", *body]
+        title = _wrapped(f"{self.maps.title}: 9 is {scale:.3g}, . is nothing", "")
+        return ["", *title, f"  {head.rstrip()}", *body]
 
     def figure(self):
         """The same maps as a picture, and the receptive field of one output -> Figure; None where nothing is wrong."""

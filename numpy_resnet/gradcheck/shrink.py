@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 SIMPLEST = {"stride": 1, "padding": 0, "eps": 1e-5, "label_smoothing": 0.0, "class_weight": None, "p": 0.5}
-TRIALS = 120
+TRIALS = 60
 
 
 def smallest(e, still_wrong):

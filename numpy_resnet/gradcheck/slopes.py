@@ -36,10 +36,11 @@ class Slopes(NamedTuple):
 
 def noise(run, x):
     """How much y jumps, relative to its size, when x hardly moves: 1e-16 in float64, 1e-7 in float32."""
-    tiny = 1e-9 * spread(x) * np.random.default_rng(1).choice([-1.0, 1.0], x.shape)
-    middle = run(x)
+    step = spread(x) * np.random.default_rng(1).choice([-1.0, 1.0], x.shape)
+    middle, tiny = run(x), 1e-9 * step
     jump = np.abs(run(x + tiny) - 2 * middle + run(x - tiny))
-    return float(jump.max(initial=0) / max(np.abs(middle).max(initial=0), 1e-300))
+    size = max(np.abs(middle).max(initial=0), np.abs(run(x + step)).max(initial=0), 1e-300)
+    return float(jump.max(initial=0) / size)
 
 
 def spread(x):

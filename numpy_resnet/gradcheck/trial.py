@@ -216,11 +216,12 @@ def told(error):
 
 
 def keep(gradient):
-    """A copy, or None; what is no array of numbers becomes one of objects."""
+    """A copy, or None; what is no array of real numbers becomes one of objects."""
     try:
-        return gradient if gradient is None else np.array(gradient)
+        array = gradient if gradient is None else np.array(gradient)
     except ValueError:
         return np.array(None, object)
+    return array if array is None or array.dtype.kind in "fiub" else np.array(None, object)
 
 
 def same(one, two, tolerance=0.0):
@@ -229,7 +230,7 @@ def same(one, two, tolerance=0.0):
         return one is two
     one, two = np.asarray(one), np.asarray(two)
     if one.shape != two.shape or one.dtype == object or two.dtype == object:
-        return False
+        return one.dtype == two.dtype == object
     size = np.abs(one[np.isfinite(one)]).max(initial=0)
     return bool(np.allclose(one, two, rtol=0, atol=tolerance * size, equal_nan=True))
 
