@@ -24,7 +24,7 @@ ResNet-18 in NumPy and Numba, every backward written by hand.
   numpy-resnet inspect resnet18.pth      what is in a weights file, PyTorch's too; convert IN OUT: another format
   numpy-resnet download resnet18         weights and data sets of others; without a name: what there is
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
-  numpy-resnet gradcheck                 every backward against finite differences
+  numpy-resnet gradcheck                 every backward against finite differences; --file mine.py: yours, and why not
   numpy-resnet warmup                    compile all kernels now, so that nothing waits later
   numpy-resnet bench                     how fast inference and training are on this machine
 """

@@ -109,7 +109,7 @@ def suspected_formula(e):
     """A formula that is often taken for the right one."""
     for code, words, gradients in e.trial.suspects:
         if e.name in gradients and not np.allclose(gradients[e.name], e.numeric) and e.close(gradients[e.name]):
-            yield Match(f"it fits: {words}", code=code)
+            yield Match(f"these numbers come out if {words}", code=code)
 
 
 @cause("constant_factor", 0.955)
@@ -311,7 +311,7 @@ def another_argument_changed(e):
             changes = [(how, np.flip(w, axes), "rotated_180") for axes, how in flips.items()] + changes
         for how, value, code in changes:
             if not np.array_equal(w, value) and e.close(e.numeric_with(name, value)):
-                yield Match(f"it fits if {name} is {how}", code=code)
+                yield Match(f"these numbers come out if {name} is {how}", code=code)
 
 
 @cause("partly_missing")

@@ -97,4 +97,7 @@ def conventions(f, f_backward, spec, rng):
             text = f"with equal pixels in a window the gradients add up to {sums}"
             advice = "let one pixel win each window, the first: keep its index in the cache"
             return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "windows with a tie", advice)]
+        elif not np.allclose(got, right):
+            text = "of equal pixels in a window another one than the first gets the gradient"
+            return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "windows with a tie", "compare with >, not >=")]
     return []

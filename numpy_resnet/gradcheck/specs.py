@@ -74,6 +74,7 @@ def _conv2d(rng):
             bias=(4,),
         ),
         case("1x1, two strides", {"stride": (2, 3)}, x=(3, 2, 4, 5), weight=(3, 2, 1, 1), bias=(3,)),
+        case("1x1, one filter", x=(2, 3, 2, 4), weight=(1, 3, 1, 1), bias=(1,)),
         case("two paddings", {"stride": (1, 2), "padding": (2, 1)}, x=(1, 1, 3, 5), weight=(2, 1, 3, 3), bias=(2,)),
     ]
 
@@ -243,6 +244,14 @@ def _im2col(rng):
         case("windows that overlap", {"kernel_size": 2}, x=(1, 2, 3, 4)),
         case("stride with remainder, padding", {"kernel_size": (3, 2), "stride": 2, "padding": (1, 0)}, x=(2, 2, 6, 5)),
         case("two strides", {"kernel_size": (2, 3), "stride": (3, 1), "padding": (0, 1)}, x=(1, 3, 5, 4)),
+        case("two paddings", {"kernel_size": (3, 2), "padding": (2, 1)}, x=(1, 1, 3, 2)),
+        case("1x1: every pixel a window", {"kernel_size": 1}, x=(2, 3, 2, 4)),
+        case("1x1, stride", {"kernel_size": 1, "stride": (1, 2)}, x=(1, 2, 3, 4)),
+        case("1x1, the other stride", {"kernel_size": 1, "stride": (2, 1)}, x=(1, 2, 3, 4)),
+        case("1x1, padding", {"kernel_size": 1, "padding": (1, 0)}, x=(1, 2, 3, 2)),
+        case("1x1, the other padding", {"kernel_size": 1, "padding": (0, 1)}, x=(1, 2, 3, 2)),
+        case("a row", {"kernel_size": (1, 2)}, x=(1, 2, 1, 3)),
+        case("a column", {"kernel_size": (2, 1)}, x=(1, 2, 3, 1)),
     ]
 
 
@@ -260,6 +269,7 @@ def _zero_pad_channels(rng):
         case("two more channels", {"channels": 4, "stride": 1}, x=(1, 2, 3, 4)),
         case("stride with remainder", {"channels": 6, "stride": 2}, x=(2, 3, 5, 4)),
         case("an odd number more, two strides", {"channels": 5, "stride": (2, 3)}, x=(2, 2, 4, 5)),
+        case("the larger stride first", {"channels": 2, "stride": (3, 1)}, x=(1, 2, 5, 2)),
     ]
 
 
