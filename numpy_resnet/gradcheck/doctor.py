@@ -5,12 +5,13 @@ from functools import partial
 import numpy as np
 
 from numpy_resnet.gradcheck import causes, locate, slopes
+from numpy_resnet.gradcheck.awkward import Case
 from numpy_resnet.gradcheck.diagnosis import Diagnosis, Exhibit, Maps
 from numpy_resnet.gradcheck.findings import Finding
 from numpy_resnet.gradcheck.finite_differences import _argument_names, _name
 from numpy_resnet.gradcheck.invariants import conventions, forward_against_definition, linearity, second_call
 from numpy_resnet.gradcheck.shrink import smallest
-from numpy_resnet.gradcheck.specs import SPECS, Case
+from numpy_resnet.gradcheck.specs import SPECS
 from numpy_resnet.gradcheck.trial import Evidence, Trial, quiet
 
 

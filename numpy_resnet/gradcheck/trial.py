@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from numpy_resnet.gradcheck import slopes
+from numpy_resnet.gradcheck.awkward import Case, is_float
 from numpy_resnet.gradcheck.findings import Finding
-from numpy_resnet.gradcheck.specs import Case, is_float
 
 
 class Trial:
