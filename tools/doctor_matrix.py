@@ -14,8 +14,8 @@ from matrix_pages import picture, report
 
 from numpy_resnet.exercises.zoo import BUGS, ENCLOSURES, batchnorm2d, conv2d, linear, relu
 from numpy_resnet.gradcheck import SPECS, blocks, diagnose_op
-from numpy_resnet.gradcheck.report import relative_error, rounding
 from numpy_resnet.gradcheck.awkward import Case
+from numpy_resnet.gradcheck.report import relative_error, rounding
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "doctor"
 STEP, TOLERANCE = 1e-5, 1e-5
