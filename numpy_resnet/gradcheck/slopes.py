@@ -1,8 +1,8 @@
 """Slopes of a function that nobody has written down: differences that say how far they can be trusted.
 
 For each entry two evaluations, at x + h and x - h. Where a gradient disagrees with them, more: half the step, and
-Richardson's extrapolation from both, whose change estimates the truncation; a step 64 times smaller, from either side,
-which tells a kink from a curve: on a curve the two sides agree ever better, at a kink they never do.
+Richardson's extrapolation from both, whose change estimates the truncation; and steps 64 and 4,096 times smaller, from
+either side, which tell a kink from a curve: on a curve the two sides agree ever better, at a kink they never do.
 """
 
 from typing import NamedTuple
@@ -77,6 +77,8 @@ def measure(run, x, dy, analytic, *, noisy=0.0):
     tolerance[...] = PRECISE * np.maximum(np.abs(gradient), smallest) + rounding
     with np.errstate(invalid="ignore"):
         doubtful = np.argwhere(~(np.abs(analytic - gradient) <= tolerance))
+    if noisy:
+        doubtful = doubtful[:0]  # smaller steps would show noise
     few = doubtful[:: -(-len(doubtful) // 48) or 1]
     for chosen in (few, doubtful):
         for index in map(tuple, chosen):
@@ -103,20 +105,26 @@ def plain(run, x, dy):
 
 
 def _look_closer(difference, index, h, dy, rounding):
-    """The slope of each y, how far their sum with dy may be off, whether there is a kink, and between what bounds."""
-    near = h / SMALLER
-    right, left = difference(index, near, 0), difference(index, 0, near)
-    far = np.abs(difference(index, h, 0) - difference(index, 0, h))
-    jump = np.abs(right - left)
-    blur = SMALLER * rounding / max(np.abs(dy).sum(), 1e-300) + 1e-7 * np.abs(right).max(initial=0)
-    if np.any((jump > 0.25 * far) & (jump > 100 * blur)):
-        pair = dy * right, dy * left
-        return right, SMALLER * rounding, True, np.minimum(*pair).sum(), np.maximum(*pair).sum()
-    whole, half = difference(index, h, h), difference(index, h / 2, h / 2)
-    change = np.abs(np.sum(dy * (half - whole)))
-    if change > 0.01 * np.abs(np.sum(dy * whole)) and np.any(far > 100 * blur + 4 * SMALLER * jump):
-        return difference(index, near, near), SMALLER * rounding, False, 0, 0  # there is a kink, but not this near
-    return (4 * half - whole) / 3, change + 3 * rounding, False, 0, 0
+    """The slope of each y, how far their sum with dy may be off, whether there is a kink, and between what bounds.
+
+    On three scales, each 64 times smaller, the slopes to the right and to the left are compared. On a curve their jump
+    shrinks with the scale; a kink between two scales is seen on the larger one alone, a kink at x on all.
+    """
+    steps = h, h / SMALLER, h / SMALLER**2
+    sides = [(difference(index, step, 0), difference(index, 0, step)) for step in steps]
+    jumps = [np.abs(right - left) for right, left in sides]
+    blurs = [50 * rounding / max(np.abs(dy).sum(), 1e-300) * SMALLER**k for k in range(3)]
+    for k in (0, 1):
+        curve = (jumps[k] <= 4 * SMALLER * jumps[k + 1] + blurs[k + 1]) & (jumps[k + 1] <= jumps[k] / 16 + blurs[k + 1])
+        if np.all(curve):
+            whole, half = difference(index, steps[k], steps[k]), difference(index, steps[k] / 2, steps[k] / 2)
+            change = np.abs(np.sum(dy * (half - whole)))
+            return (4 * half - whole) / 3, change + 3 * rounding * SMALLER**k, False, 0, 0
+    right, left = sides[2]
+    if np.all(jumps[2] <= blurs[2]):
+        return (right + left) / 2, rounding * SMALLER**2, False, 0, 0  # a kink, but not this near
+    pair = dy * right, dy * left
+    return right, rounding * SMALLER**2, True, np.minimum(*pair).sum(), np.maximum(*pair).sum()
 
 
 def complex_slopes(run, x, dy):

@@ -1,6 +1,8 @@
 """The zoo, and what was measured on it."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 from numpy_resnet.exercises import zoo
 from numpy_resnet.gradcheck import CAUSES, SPECS
 
-RESULTS = Path(__file__).parents[2] / "docs" / "doctor"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "doctor"
 
 
 def test_there_are_many_bugs_of_every_op():
@@ -61,3 +64,9 @@ def test_every_mutant_was_caught_or_explained():
     for row in told["counts"]:
         assert row["mutants"] == row["caught"] + row["equivalent"], row
     assert all(reason for reason in told["equivalent"].values())
+
+
+def test_a_few_mutants_are_caught_or_explained_now():
+    command = [sys.executable, str(ROOT / "tools" / "mutants.py"), "--few", "60"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
