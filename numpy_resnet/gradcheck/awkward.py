@@ -65,6 +65,7 @@ def conv2d(rng):
             bias=(4,),
         ),
         case("1x1, two strides", {"stride": (2, 3)}, x=(3, 2, 4, 5), weight=(3, 2, 1, 1), bias=(3,)),
+        case("strides and kernel that all differ", {"stride": (3, 2)}, x=(1, 1, 5, 8), weight=(2, 1, 2, 3), bias=(2,)),
         case("1x1, one filter", x=(2, 3, 2, 4), weight=(1, 3, 1, 1), bias=(1,)),
         case("two paddings", {"stride": (1, 2), "padding": (2, 1)}, x=(1, 1, 3, 5), weight=(2, 1, 3, 3), bias=(2,)),
     ]

@@ -75,3 +75,18 @@ def test_complex_steps_are_exact():
     np.testing.assert_allclose(found.gradient, right, rtol=1e-14)
     with pytest.raises(ValueError, match="complex_step needs an f that computes in complex128"):
         slopes.complex_slopes(lambda x: x.real, x, dy)
+
+
+@pytest.mark.parametrize("where", [1e-7, 1e-6, 3e-6, 1e-5, -2e-6])
+def test_a_kink_of_one_output_among_many_does_not_spoil_the_others(where):
+    """Batch norm and ReLU: one of the outputs is about to be cut off, and weighs little in the sum."""
+    x, weight = np.array([1.0, -2.0, 0.5]), np.array([1.0, 100.0, -50.0])
+
+    def f(x):
+        return np.concatenate([np.maximum(x - 1 - where, 0), weight * x])
+
+    dy = np.ones(6)
+    right = weight + np.array([where < 0, 0, 0])
+    found = measured(f, x, analytic=right + 1e-3, dy=dy)
+    assert not found.wrong(right).any()
+    assert found.wrong(right + np.array([1e-2, 0, 0]))[0]
