@@ -8,10 +8,10 @@ from numpy_resnet.reference import batchnorm2d, batchnorm2d_backward, conv2d, co
 
 AXES = {
     "x": "N C H W",
-    "conv1_weight": "OC C KH KW",
+    "conv1_weight": "OC C THREE THREE",
     "bn1_weight": "OC",
     "bn1_bias": "OC",
-    "conv2_weight": "OC OC KH KW",
+    "conv2_weight": "OC OC THREE THREE",
     "bn2_weight": "OC",
     "bn2_bias": "OC",
     "downsample_weight": "OC C ONE ONE",
@@ -23,7 +23,7 @@ MAIN = tuple(AXES)[1:7]
 
 def shapes(N, C, H, W, OC, *, projected):
     """{argument: shape}"""
-    sizes = {"N": N, "C": C, "H": H, "W": W, "OC": OC, "KH": 3, "KW": 3, "ONE": 1}
+    sizes = {"N": N, "C": C, "H": H, "W": W, "OC": OC, "THREE": 3, "ONE": 1}
     names = list(AXES) if projected else list(AXES)[:7]
     return {name: tuple(sizes[axis] for axis in AXES[name].split()) for name in names}
 

@@ -40,10 +40,10 @@ class Exhibit:
         options = "".join(f", {n}={_short(v)}" for n, v in self.options.items())
         out = _wrapped(f"Smallest failing case: {shapes}{options}", "")
         for name, array in [*self.arrays.items(), ("dy", self.dy)]:
-            if array is not None and np.size(array) <= 32:
-                out += _labelled(name, _numbers(array))
+            if array is not None:
+                out += _labelled(name, _numbers(array) if np.size(array) <= 144 else [f"{np.size(array)} numbers"])
         name = f"d{self.argument}"
-        if self.analytic.dtype == object or self.analytic.size > 48 or self.numeric.size > 48:
+        if self.analytic.dtype == object or max(self.analytic.size, self.numeric.size) > 144:
             return out
         out += _labelled(f"{name}, yours", _numbers(self.analytic))
         out += _labelled(f"{name}, right", _numbers(self.numeric))

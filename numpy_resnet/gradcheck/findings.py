@@ -116,15 +116,17 @@ class Finding:
     evidence: str  # what the numbers show
     confidence: float  # from 0 to 1
     location: str = ""  # where it is wrong
-    advice: str = ""
+    advice: str = ""  # that of the cause, unless there is a better one
+
+    def __post_init__(self):
+        object.__setattr__(self, "advice", self.advice or CAUSES[self.cause][1])
 
     @property
     def explanation(self):
         return CAUSES[self.cause][0]
 
     def as_dict(self):
-        advice = self.advice or CAUSES[self.cause][1]
-        return {**asdict(self), "explanation": self.explanation, "advice": advice}
+        return {**asdict(self), "explanation": self.explanation}
 
 
 def likelihood(confidence):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from numpy_resnet.gradcheck.findings import Finding
-from numpy_resnet.gradcheck.trial import Trial, keep, same
+from numpy_resnet.gradcheck.trial import FAULTS, Trial, UnsteadyError, same, told
 
 
 def forward_against_definition(trial, spec):
@@ -39,20 +39,23 @@ def _constant(y, expected):
 
 def linearity(trial):
     """A backward is a linear function of dy, and dy = 0 gives nothing: [Finding]"""
-    one, rng = trial.dy, np.random.default_rng(11)
-    two = rng.standard_normal(one.shape)
+    one, two = trial.dy, np.asarray(np.random.default_rng(11).standard_normal(trial.dy.shape))
     try:
-        a, b, both = (
-            {n: keep(g) for n, g in trial.gradients_of(dy).items()} for dy in (one, np.asarray(two), 2 * one - 3 * two)
-        )
-    except Exception as error:
-        return [Finding("dx", "raises", f"another dy raised {type(error).__name__}: {error}", 0.9)]
+        a, b, both = (trial.gradients_of(dy) for dy in (one, two, 2 * one - 3 * two))
+    except FAULTS as error:
+        return [Finding("dx", "raises", f"another dy raised {told(error)}", 0.9)]
     for name in trial.case.differentiable():
-        numbers = a.get(name) is not None and a[name].dtype != object
-        if numbers and not same(2 * a[name] - 3 * b[name], both[name], 1e-6):
+        if not all(_like(trial.gradients[name], g.get(name)) for g in (a, b, both)):
+            return [Finding(f"d{name}", "stale_state", "for another dy it has another shape, or does not come", 0.9)]
+        if not same(2 * a[name] - 3 * b[name], both[name], 1e-6):
             text = "the gradient for 2*dy1 - 3*dy2 is not 2 times that for dy1 less 3 times that for dy2"
             return [Finding(f"d{name}", "not_linear", text, 0.8)]
     return []
+
+
+def _like(one, two):
+    """Whether both are arrays of numbers, of one shape."""
+    return two is not None and two.dtype != object and one.shape == two.shape
 
 
 def second_call(trial):
@@ -61,19 +64,25 @@ def second_call(trial):
     names = case.differentiable()
     other = case.with_arrays(**{n: case.arrays[n] * 0.75 for n in names})
     later = Trial(other, trial.f, trial.f_backward, dy=trial.dy)
-    if later.problems or later.y.shape != trial.y.shape:
-        return []
+    if later.problems:
+        return later.problems
+    text = "the gradients were right for the first arrays, and are wrong for others that came later"
+    found = [Finding(", ".join(f"d{n}" for n in names), "stale_state", text, 0.9)]
+    if not all(_like(trial.gradients[n], later.gradients[n]) for n in names):
+        return found
     for step in (1e-6, 1e-7, 1e-8):  # a kink that lies between is not there at all of them
         along = {n: rng.standard_normal(case.arrays[n].shape) for n in names}
         ends = [other.with_arrays(**{n: other.arrays[n] + h * along[n] for n in names}) for h in (step, -step)]
-        above, below = (later.run(end.arrays.values()) for end in ends)
+        try:
+            above, below = (later.run(end.arrays.values()) for end in ends)
+        except UnsteadyError as error:
+            return [error.finding]
         numeric = float(np.sum(trial.dy * (above - below)) / (2 * step))
         analytic = sum(float(np.sum(np.asarray(later.gradients[n], float) * along[n])) for n in names)
         blur = 1e-15 * float(np.sum(np.abs(trial.dy) * np.abs(later.y))) / step
         if abs(numeric - analytic) <= 1e-4 * max(abs(numeric), abs(analytic)) + 10 * blur + 1e-6:
             return []
-    text = "the gradients were right for the first arrays, and are wrong for others that came later"
-    return [Finding(", ".join(f"d{n}" for n in names), "stale_state", text, 0.9)]
+    return found
 
 
 def conventions(f, f_backward, spec, rng):
@@ -83,7 +92,8 @@ def conventions(f, f_backward, spec, rng):
         (name,) = case.differentiable()
         got = trial.gradients.get(name)
         if got is None or np.shape(got) != case.arrays[name].shape:
-            return trial.problems
+            text = "with zeros or equal numbers in x it does not come, or has another shape"
+            return trial.problems or [Finding(f"d{name}", "stale_state", text, 0.9)]
         if not np.isfinite(got).all():
             return [Finding(f"d{name}", "not_finite", "zeros or equal numbers in x make it infinite or NaN", 0.95)]
         right = spec.definition_backward(trial.dy, *case.copies(), **case.options)

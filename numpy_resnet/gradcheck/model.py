@@ -66,8 +66,6 @@ def diagnose_model(model, x, labels=None, *, seed=0, progress=lambda items: item
     title = getattr(model, "name", type(model).__name__)
     try:
         report = check_model_gradients(model, x, dy=dy, seed=seed, progress=progress)
-    except (FloatingPointError, KeyboardInterrupt):
-        raise
     except Exception as error:
         if not _inside(error, model):
             raise  # it is about the call, not about a layer

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-WINDOW = ("kernel_size", "stride")
-
 
 def numbers(e):
     """{name: value} of all that a factor may be made of in this case, the simplest first."""

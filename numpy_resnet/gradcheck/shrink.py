@@ -6,6 +6,7 @@ import numpy as np
 
 SIMPLEST = {"stride": 1, "padding": 0, "eps": 1e-5, "label_smoothing": 0.0, "class_weight": None, "p": 0.5}
 TRIALS = 60
+FIXED = "THREE"  # the blocks' kernels are 3x3
 
 
 def smallest(e, still_wrong):
@@ -52,7 +53,7 @@ def _smaller(case):
             sizes |= dict(zip(axes.split(), case.arrays[name].shape, strict=True))
     for axis, size in sizes.items():
         for shorter in dict.fromkeys((1, 2, size - 1)):
-            if 0 < shorter < size:
+            if 0 < shorter < size and axis != FIXED:
                 yield _cropped(case, axis, shorter)
 
 

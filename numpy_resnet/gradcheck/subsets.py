@@ -18,8 +18,8 @@ def axis_name(e, axis):
     axes = e.case.axes.get(e.name, "").split()
     if axes == ["N", "C"] and axis == 1:
         return "class"
-    if len(axes) == e.numeric.ndim:
-        return words.get(axes[axis], axes[axis])
+    if len(axes) == e.numeric.ndim and axes[axis] in words:
+        return words[axes[axis]]
     return ["sample", "channel", "row", "column"][axis] if e.numeric.ndim == 4 else f"index of axis {axis}"
 
 
@@ -59,7 +59,7 @@ def subset_of_the_jacobian(e):
 
 def _moved_alike(mine, right):
     """By how many rows and columns all maps are away from their places, the same for all; None if they are not."""
-    if mine.ndim < 4 or (sorted(mine.shape[-2:]) < [2, 0] and max(mine.shape[-2:]) < 3):
+    if mine.ndim < 4 or max(mine.shape[-2:]) < 3:
         return None
     moves = {_displacement(m, r) for m, r in zip(mine, right, strict=True) if np.any(m) or np.any(r)} - {"any"}
     only = moves.pop() if len(moves) == 1 else None

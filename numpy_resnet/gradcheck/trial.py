@@ -11,6 +11,16 @@ from numpy_resnet.gradcheck import slopes
 from numpy_resnet.gradcheck.awkward import Case, is_float
 from numpy_resnet.gradcheck.findings import Finding
 
+FAULTS = Exception, SystemExit  # whatever a function does to get out
+
+
+class UnsteadyError(Exception):
+    """A forward that worked once, and then did not: the finding is in it."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.finding = Finding("y", code, text, 0.95)
+
 
 class Trial:
     """What f and f_backward do with a case: y, the gradients by argument, and the problems that need no differences.
@@ -22,22 +32,30 @@ class Trial:
         self.case, self.f, self.f_backward = case, f, f_backward
         self.problems, self.gradients, self.y, self.cache = [], {}, None, None
         self.dy, self.numeric, self.paths, self.suspects = dy, {}, {}, ()  # what the doctor finds out, or knows
-        with quiet():
-            if self._forward() and f_backward is not None:
+        try:
+            if self._forward():
                 if dy is None:
                     self.dy = np.random.default_rng([seed, *b"dy"]).standard_normal(self.y.shape)
                 self._backward()
+        except UnsteadyError as error:
+            self.problems.append(error.finding)
 
     def run(self, arrays):
-        """y alone, of other arrays; raises what f raises."""
-        with quiet():
-            return np.array(self.f(*arrays, **self.case.options)[0], float)  # a copy: y may be a view of x
+        """y alone, of other arrays. Raises UnsteadyError where there is none, or it is not like the first."""
+        try:
+            y = np.array(self.f(*arrays, **self.case.options)[0], float)  # a copy: y may be a view of x
+        except FAULTS as error:
+            raise UnsteadyError("raises", f"the forward worked once, then it raised {told(error)}") from None
+        if y.shape != self.y.shape:
+            raise UnsteadyError("stale_state", f"y has shape {y.shape} after {self.y.shape} for arrays of one shape")
+        if np.isfinite(self.y).all() and not np.isfinite(y).all():
+            raise UnsteadyError("not_finite", "y is not finite any more when an entry moves a little")
+        return y
 
     def gradients_of(self, dy):
         """The gradients by argument, for another dy and the same cache; None for those that are not there."""
-        with quiet():
-            returned = self.f_backward(_upstream(dy), self.cache)
-        return dict(zip(self.case.arrays, _listed(returned), strict=False))
+        returned = self.f_backward(_upstream(dy), self.cache)
+        return dict(zip(self.case.arrays, map(keep, _listed(returned)), strict=False))
 
     def _problem(self, code, argument, evidence, confidence=0.99, **more):
         self.problems.append(Finding(argument, code, evidence, confidence, **more))
@@ -48,7 +66,7 @@ class Trial:
         self.args = self.case.copies()
         try:
             result = self.f(*self.args, **self.case.options)
-        except Exception as error:
+        except FAULTS as error:
             return self._problem("raises", "y", f"the forward raised {told(error)}")
         if not isinstance(result, tuple) or len(result) != 2:
             came = f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
@@ -59,9 +77,8 @@ class Trial:
         except (TypeError, ValueError):
             return self._problem("not_returned", "y", f"y must be an array of numbers; got {type(y).__name__}")
         self._written("forward", self.args)
-        if not self.problems and not np.array_equal(again := self.run(self.case.copies()), self.y, equal_nan=True):
-            change = f"{again.shape} after {self.y.shape}" if again.shape != self.y.shape else "other numbers"
-            return self._problem("stale_state", "y", f"the same arrays gave another y the second time: {change}")
+        if not self.problems and not np.array_equal(self.run(self.case.copies()), self.y, equal_nan=True):
+            return self._problem("stale_state", "y", "the same arrays gave other numbers the second time")
         if not np.isfinite(self.y).all() and all(np.isfinite(a).all() for a in self.args if is_float(a)):
             return self._problem("not_finite", "y", f"y has {(~np.isfinite(self.y)).sum()} entries that are not finite")
         return True
@@ -70,7 +87,7 @@ class Trial:
         dy = _upstream(self.dy)
         try:
             returned = self.f_backward(dy, self.cache)
-        except Exception as error:
+        except FAULTS as error:
             self._problem("raises", self._all(), f"the backward raised {told(error)}")
             return
         gradients, names = _listed(returned), list(self.case.arrays)
@@ -99,7 +116,7 @@ class Trial:
             between = [keep(g) for g in _listed(returned)]
             again = [keep(g) for g in _listed(self.f_backward(_upstream(self.dy), self.cache))]
             held = [keep(g) for g in _listed(returned)]
-        except Exception as error:
+        except FAULTS as error:
             self._problem("stale_state", self._all(), f"a second backward raised {told(error)}")
             return
         first = [self.gradients[name] for name in self.case.arrays]
@@ -162,7 +179,7 @@ class Evidence:
                 dy = np.zeros(self.dy.size)
                 dy[k] = 1
                 row[...] = self.trial.gradients_of(dy.reshape(self.dy.shape))[self.name]
-        except Exception:
+        except FAULTS:
             return None
         return rows.reshape(self.jacobian.shape)
 
@@ -170,8 +187,8 @@ class Evidence:
         """The gradient that came back for another dy; None where the backward fails."""
         try:
             gradient = self.trial.gradients_of(dy)[self.name]
-            return None if gradient is None else np.array(gradient, float)
-        except Exception:
+            return None if gradient is None or gradient.dtype == object else gradient.astype(float)
+        except FAULTS:
             return None
 
     def numeric_with(self, name, value):
@@ -183,7 +200,7 @@ class Evidence:
 
         try:
             return slopes.plain(run, self.case.arrays[self.name], self.dy)
-        except Exception:
+        except FAULTS:
             return None
 
     def from_part(self, where):

@@ -278,3 +278,77 @@ def test_what_is_none_of_the_known_mistakes_is_called_unknown():
 def test_an_op_without_a_definition_is_refused():
     with pytest.raises(ValueError, match="no op is called 'conv3d'; there are relu, add,"):
         diagnose_op("conv3d", ops.conv2d, ops.conv2d_backward)
+
+
+LATER = {
+    "raises": boom,
+    "None": lambda *_, **__: None,
+    "text": lambda *_, **__: "dx",
+    "empty": lambda *_, **__: np.zeros(0),
+    "ragged": lambda *_, **__: [[1.0], [1.0, 2.0]],
+    "another shape": lambda *_, **__: (np.zeros(3), None),
+    "NaN": lambda *_, **__: (np.array(np.nan), None),
+    "exit": lambda *_, **__: exit(),
+}
+
+
+def works_until(f, count, then):
+    """f, and from that call on something else."""
+    calls = iter(range(10**9))
+    return lambda *args, **options: f(*args, **options) if next(calls) < count else then(*args, **options)
+
+
+@pytest.mark.parametrize("op", ["relu", "linear", "maxpool2d", "cross_entropy"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 12, 40])
+def test_what_goes_wrong_only_later_is_a_finding_too(op, count):
+    right = zoo.ENCLOSURES[op]
+    for then in LATER.values():
+        forward = diagnose_op(op, works_until(right.f, count, then), right.f_backward)
+        backward = diagnose_op(op, right.f, works_until(right.f_backward, count, then))
+        assert not forward.ok
+        for found in (forward, backward):
+            assert str(found)
+            json.loads(found.to_json())
+
+
+def test_every_finding_has_advice():
+    found = examined("linear/bias_averaged").findings[0]
+    assert found.advice == CAUSES["constant_factor"][1]
+    assert "compare with >" in diagnose_op("maxpool2d", *last_of_equals()).findings[0].advice
+
+
+def last_of_equals():
+    """Max pooling that is turned round: the last of equal pixels wins."""
+
+    def f(x, *, kernel_size, stride=None, padding=0):
+        y, _ = ops.maxpool2d(x, kernel_size=kernel_size, stride=stride, padding=padding)
+        return y, (x, y, np.broadcast_to(kernel_size, 2), np.broadcast_to(stride or kernel_size, 2), padding)
+
+    def f_backward(dy, cache):
+        x, y, (KH, KW), (SH, SW), padding = cache
+        PH, PW = np.broadcast_to(padding, 2)
+        padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)), constant_values=-np.inf)
+        dx = np.zeros(padded.shape)
+        for n, c, oh, ow in np.ndindex(dy.shape):
+            window = padded[n, c, oh * SH : oh * SH + KH, ow * SW : ow * SW + KW]
+            kh, kw = np.argwhere(window == y[n, c, oh, ow])[-1]
+            dx[n, c, oh * SH + kh, ow * SW + kw] += dy[n, c, oh, ow]
+        return dx[:, :, PH : PH + x.shape[2], PW : PW + x.shape[3]]
+
+    return f, f_backward
+
+
+def test_anybodys_case_is_made_smaller_too():
+    def f(x, weight):
+        return x @ weight, (x, weight)
+
+    arrays = RNG.standard_normal((6, 5)), RNG.standard_normal((5, 4))
+    found = diagnose(f, lambda dy, c: (dy @ c[1].T, c[0].T @ dy / len(dy)), *arrays)
+    assert found.findings[0].cause == "constant_factor"
+    assert {name: array.shape for name, array in found.exhibit.arrays.items()} == {"x": (2, 1), "weight": (1, 2)}
+
+
+def test_the_smallest_case_leaves_no_array_out():
+    text = str(examined("identity_block/shortcut_before_the_mask"))
+    for name in ("x", "conv1_weight", "bn1_weight", "conv2_weight", "bn2_bias"):
+        assert f"\n  {name:<16} " in text
