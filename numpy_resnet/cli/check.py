@@ -12,6 +12,7 @@ from tqdm import tqdm
 from numpy_resnet import gradcheck, models, ops
 from numpy_resnet.cli.options import at_least
 from numpy_resnet.exercises import zoo
+from numpy_resnet.files import atomic_write
 
 TRANSPOSES = {"im2col": "col2im", "col2im": "im2col"}
 
@@ -146,7 +147,8 @@ def _save_picture(wrong, path):
     figure = next((figure for figure in figures if figure is not None), None)
     if figure is None:
         raise ValueError("there is no picture: what is wrong is no map of numbers")
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _self_test(args):

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from numpy_resnet.gradcheck import causes_of_paths, causes_of_shape, names  # noqa: F401, they sign up
-from numpy_resnet.gradcheck.subsets import axis_name, subset_of_the_jacobian
+from numpy_resnet.gradcheck.subsets import axis_name, overlap, subset_of_the_jacobian
 from numpy_resnet.gradcheck.table import TABLE, Match, cause
 
 
@@ -198,7 +198,6 @@ def _displaced(n, p, q, fill):
     H, W = n.shape[-2:]
     moved = np.full_like(n, fill)
     if abs(p) < H and abs(q) < W:
-        rows, columns = slice(max(p, 0), H + min(p, 0)), slice(max(q, 0), W + min(q, 0))
-        come = slice(max(-p, 0), H + min(-p, 0)), slice(max(-q, 0), W + min(-q, 0))
-        moved[..., rows, columns] = n[..., *come]
+        there, here = overlap(p, q, H, W)
+        moved[..., *there] = n[..., *here]
     return moved

@@ -196,6 +196,12 @@ def _by_window(e, moves):
     return all(len(found) == 1 for found in by_place.values())
 
 
+def overlap(p, q, H, W):
+    """(where, whence): the rows and columns that come from a map (H, W) moved by p rows and q columns, and theirs."""
+    there = slice(max(p, 0), H + min(p, 0)), slice(max(q, 0), W + min(q, 0))
+    return there, (slice(max(-p, 0), H + min(-p, 0)), slice(max(-q, 0), W + min(-q, 0)))
+
+
 def _displacement(mine, right):
     """By how many (rows, columns) one window's gradient is away from its place; "any" if nothing of it is seen."""
     if not mine.any():
@@ -204,12 +210,11 @@ def _displacement(mine, right):
     H, W = mine.shape[-2:]
     for p, q in sorted(np.ndindex(2 * H - 1, 2 * W - 1), key=lambda d: abs(d[0] - H + 1) + abs(d[1] - W + 1)):
         p, q = p - H + 1, q - W + 1
-        rows, columns = slice(max(p, 0), H + min(p, 0)), slice(max(q, 0), W + min(q, 0))
-        come = slice(max(-p, 0), H + min(-p, 0)), slice(max(-q, 0), W + min(-q, 0))
-        inside = mine[..., rows, columns]
+        there, here = overlap(p, q, H, W)
+        inside = mine[..., *there]
         if (
             np.abs(inside).sum() >= 0.999 * np.abs(mine).sum() - 1e-12
-            and np.abs(inside - right[..., *come]).max() <= 1e-5 * size
+            and np.abs(inside - right[..., *here]).max() <= 1e-5 * size
         ):
             return p, q
     return None
