@@ -191,17 +191,17 @@ class Evidence:
         except FAULTS:
             return None
 
-    def numeric_with(self, name, value):
-        """The right gradient at other arguments: what comes out if a backward mistakes `name` for `value`."""
+    def fits_with(self, name, value):
+        """Whether this is the right gradient at other arguments: what comes out if `name` is mistaken for `value`."""
         arrays = dict(self.case.arrays) | {name: value}
 
         def run(x):
             return self.trial.run((arrays | {self.name: x}).values())
 
         try:
-            return slopes.plain(run, self.case.arrays[self.name], self.dy)
-        except FAULTS:
-            return None
+            return slopes.agree(run, self.case.arrays[self.name], self.dy, self.analytic, self._allowed(self.analytic))
+        except UnsteadyError:
+            return False
 
     def from_part(self, where):
         """What the right gradient would be if dy were zero elsewhere; `where` is bool, of the shape of dy."""
@@ -213,9 +213,11 @@ class Evidence:
         if values is None or np.shape(values) != np.shape(to) or not np.size(values) or to.dtype.kind != "f":
             return False
         known = ~np.isnan(values)
-        size = max(np.abs(to).max(initial=0), np.abs(values[known]).max(initial=0))
-        allowed = 1e-5 * size + 4 * self.slopes.tolerance.max(initial=0)
-        return bool(np.all(np.abs(values - to)[known] <= allowed))
+        return bool(np.all(np.abs(values - to)[known] <= max(self._allowed(to), self._allowed(values[known]))))
+
+    def _allowed(self, values):
+        """How far two gradients of this size may be from each other and still be the same."""
+        return 1e-5 * np.abs(values).max(initial=0) + 4 * self.slopes.tolerance.max(initial=0)
 
 
 def quiet():

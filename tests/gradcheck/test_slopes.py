@@ -90,3 +90,11 @@ def test_a_kink_of_one_output_among_many_does_not_spoil_the_others(where):
     found = measured(f, x, analytic=right + 1e-3, dy=dy)
     assert not found.wrong(right).any()
     assert found.wrong(right + np.array([1e-2, 0, 0]))[0]
+
+
+def test_a_right_gradient_of_a_sharp_curve_is_right_everywhere():
+    """Every entry is in doubt at first: the step is large for this curve."""
+    x, k = RNG.uniform(0.5, 2, 60), 3e3
+    found = measured(lambda x: np.sin(k * x), x, analytic=k * np.cos(k * x))
+    assert not found.wrong(k * np.cos(k * x)).any()
+    assert found.wrong(k * np.cos(k * x) + 1.0).all()
