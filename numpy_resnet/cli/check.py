@@ -14,8 +14,6 @@ from numpy_resnet.cli.options import at_least
 from numpy_resnet.exercises import zoo
 from numpy_resnet.files import atomic_write
 
-TRANSPOSES = {"im2col": "col2im", "col2im": "im2col"}
-
 
 def add_commands(commands):
     parser = commands.add_parser(
@@ -71,7 +69,7 @@ def run_gradcheck(args):
 
 def _own_pairs():
     """{op: (f, f_backward)} of this library, the special algorithms among them."""
-    found = {op: _pair(op, vars(ops)) for op in gradcheck.SPECS if op in ops.__all__}
+    found = {op: gradcheck.op_pair(op, vars(ops)) for op in gradcheck.SPECS if op in ops.__all__}
     winograd = ops.conv.ALGORITHMS["winograd"]
     return found | {"winograd": (winograd.conv2d, winograd.conv2d_backward)}
 
@@ -88,33 +86,14 @@ def _pairs_of(path):
     except Exception as error:
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
     names = vars(module)
-    found = {op: _pair(op, names) for op in gradcheck.SPECS if op in names and _backward_of(op) in names}
+    complete = [op for op in gradcheck.SPECS if op in names and gradcheck.backward_name(op) in names]
+    found = {op: gradcheck.op_pair(op, names) for op in complete}
     if not found:
         raise ValueError(
             f"{path} has no op with its backward; expected functions such as relu and relu_backward. "
             f"The ops are {', '.join(gradcheck.SPECS)}"
         )
     return found
-
-
-def _backward_of(op):
-    return TRANSPOSES.get(op, f"{op}_backward")
-
-
-def _pair(op, names):
-    """f and f_backward; im2col and col2im, which return bare arrays, are each other's backward."""
-    f, f_backward = names[op], names[_backward_of(op)]
-    if op == "im2col":
-        return (
-            lambda x, **window: (f(x, **window), (x.shape[2:], window)),
-            lambda dcols, cache: f_backward(dcols, size=cache[0], **cache[1]),
-        )
-    if op == "col2im":
-        return (
-            lambda cols, *, size, **window: (f(cols, size=size, **window), window),
-            lambda dx, window: f_backward(dx, **window),
-        )
-    return f, f_backward
 
 
 def _examine(name, f, f_backward, seed):

@@ -90,6 +90,7 @@ class Diagnosis:
     cases: int = 1
     judged: int = 1
     kinks: int = 0
+    failures: tuple = ()  # (label of a case, cause of what fails there, or "gradient" for wrong numbers)
 
     @property
     def ok(self):

@@ -34,19 +34,23 @@ def diagnose(f, f_backward, *arrays, seed=0, complex_step=False):
     return _diagnose(_name(f), f, f_backward, [case], seed, complex_step)
 
 
-def diagnose_op(name, f, f_backward, *, seed=0):
+def diagnose_op(name, f, f_backward, *, seed=0, more=()):
     """The same for an op of this library, with inputs that the doctor brings along. A Diagnosis: print it.
 
     name: conv2d, linear, relu, maxpool2d, batchnorm2d, ...: f has the arguments and options of that op, f_backward
-    returns its gradients. Beside the derivative in awkward cases (overlap, padding, a stride with remainder, one
-    sample, tiny variance, large logits) it checks the forward against its definition, and that nothing is written to.
+    returns its gradients; without one (None) the forward alone is examined. Beside the derivative in awkward cases
+    (overlap, padding, a stride with remainder, one sample, tiny variance, large logits) it checks the forward against
+    its definition, and that nothing is written to. more: further Cases of yours.
     Raises ValueError for a name without a definition.
     """
+    return _diagnose(name, f, f_backward, [*awkward_cases(name, seed), *more], seed, spec=SPECS[name])
+
+
+def awkward_cases(name, seed=0):
+    """The Cases that diagnose_op brings along, the easiest first.   Raises ValueError as it does"""
     if name not in SPECS:
         raise ValueError(f"no op is called {name!r}; there are {', '.join(SPECS)}")
-    spec = SPECS[name]
-    cases = spec.cases(np.random.default_rng([seed, *name.encode()]))
-    return _diagnose(name, f, f_backward, cases, seed, spec=spec)
+    return SPECS[name].cases(np.random.default_rng([seed, *name.encode()]))
 
 
 def _diagnose(*arguments, **options):
@@ -56,27 +60,33 @@ def _diagnose(*arguments, **options):
 
 
 def _examine(title, f, f_backward, cases, seed, complex_step=False, spec=None):
-    trials, evidence, problems, kinks, noisy, judged = [], [], [], 0, False, 0
+    trials, evidence, problems, failures, kinks, noisy, judged = [], [], [], [], 0, False, 0
+
+    def note(label, findings):
+        problems.extend(findings)
+        failures.extend((label, finding.cause) for finding in findings)
+
     for case in cases:
         trial = Trial(case, f, f_backward, seed)
         trials.append(trial)
-        problems += trial.problems
+        note(case.label, trial.problems)
         if trial.y is not None and spec:
-            problems += forward_against_definition(trial, spec)
+            note(case.label, forward_against_definition(trial, spec))
         if trial.gradients:
             try:
                 wrong, kinky, blurred = _judge(trial, spec, complex_step)
             except UnsteadyError as error:
-                problems.append(error.finding)
+                note(case.label, [error.finding])
                 continue
             evidence += wrong
+            failures += [(case.label, "gradient")] if wrong else []
             kinks, noisy, judged = kinks + kinky, noisy or blurred, judged + 1
     for trial in trials:
         if trial.gradients and not evidence and not problems:
-            problems += linearity(trial) or ([] if kinks or noisy else second_call(trial))
-    if spec and spec.ties and not evidence and not problems:
+            note(trial.case.label, linearity(trial) or ([] if kinks or noisy else second_call(trial)))
+    if f_backward and spec and spec.ties and not evidence and not problems:
         rng = np.random.default_rng([seed, 7])
-        problems += conventions(f, f_backward, spec, rng)
+        note("ties", conventions(f, f_backward, spec, rng))
     explained = _explain(evidence)
     findings = _sorted([*_merged(problems), *explained])
     verdict = "WRONG" if findings else "NOISY" if noisy else "KINK" if kinks else "PASS"
@@ -85,7 +95,7 @@ def _examine(title, f, f_backward, cases, seed, complex_step=False, spec=None):
         told = max(explained, key=lambda finding: finding.confidence)
         shown = _exhibit(told, evidence, partial(_still_wrong, f, f_backward, seed, spec))
         maps = Maps.of(max(_about(told, evidence), key=lambda e: e.numeric.size))
-    return Diagnosis(title, verdict, tuple(findings), shown, maps, len(cases), judged, kinks)
+    return Diagnosis(title, verdict, tuple(findings), shown, maps, len(cases), judged, kinks, tuple(failures))
 
 
 def _judge(trial, spec, complex_step=False, names=None):

@@ -18,6 +18,9 @@ class Spec:
     definition_backward: callable = None  # (dy, *arrays, **options) -> gradients
 
 
+TRANSPOSES = {"im2col": "col2im", "col2im": "im2col"}
+
+
 def _normalized_relu(x, weight, bias, *shortcut, **options):
     return reference.relu(sum(shortcut, reference.batchnorm2d(x, weight, bias, **options)))
 
@@ -58,3 +61,24 @@ SPECS = {
     "convolution_block": Spec(awkward.convolution_block, blocks.convolution_block, blocks.paths, blocks.suspects),
     "zero_pad_channels": _spec("zero_pad_channels", awkward.zero_pad_channels),
 }
+
+
+def backward_name(op):
+    """relu_backward for relu; im2col and col2im are each other's backward."""
+    return TRANSPOSES.get(op, f"{op}_backward")
+
+
+def op_pair(op, names):
+    """f and f_backward as diagnose_op wants them, from a dict of functions: im2col and col2im return bare arrays."""
+    f, f_backward = names[op], names[backward_name(op)]
+    if op == "im2col":
+        return (
+            lambda x, **window: (f(x, **window), (x.shape[2:], window)),
+            lambda dcols, cache: f_backward(dcols, size=cache[0], **cache[1]),
+        )
+    if op == "col2im":
+        return (
+            lambda cols, *, size, **window: (f(cols, size=size, **window), window),
+            lambda dx, window: f_backward(dx, **window),
+        )
+    return f, f_backward

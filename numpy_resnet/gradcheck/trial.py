@@ -36,7 +36,8 @@ class Trial:
             if self._forward():
                 if dy is None:
                     self.dy = np.random.default_rng([seed, *b"dy"]).standard_normal(self.y.shape)
-                self._backward()
+                if f_backward:
+                    self._backward()
         except UnsteadyError as error:
             self.problems.append(error.finding)
 
@@ -226,7 +227,9 @@ def quiet():
 
 
 def told(error):
-    """An exception in one line, with the line of code that raised it."""
+    """An exception in one line, with the line of code that raised it; one from another process tells that itself."""
+    if hasattr(error, "told"):
+        return error.told
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     line = f", at `{last.line}` (line {last.lineno})" if last and last.line else ""
