@@ -8,7 +8,7 @@ import warnings
 from tqdm import tqdm
 
 from numpy_resnet import __version__
-from numpy_resnet.cli import bench, check, convert, download, evaluate, predict, summary, train
+from numpy_resnet.cli import bench, check, convert, download, evaluate, exercises, predict, summary, train
 from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
 from numpy_resnet.kernels.threads import give_way
@@ -25,6 +25,7 @@ ResNet-18 in NumPy and Numba, every backward written by hand.
   numpy-resnet download resnet18         weights and data sets of others; without a name: what there is
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
   numpy-resnet gradcheck                 every backward against finite differences; --file mine.py: yours, and why not
+  numpy-resnet exercises start DIR       write them all yourself, and be told what is wrong and why
   numpy-resnet warmup                    compile all kernels now, so that nothing waits later
   numpy-resnet bench                     how fast inference and training are on this machine
 """
@@ -41,7 +42,7 @@ def build_parser():
     parser = Parser(prog="numpy-resnet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"numpy-resnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, predict, convert, download, summary, check, bench):
+    for module in (train, evaluate, predict, convert, download, summary, check, exercises, bench):
         module.add_commands(commands)
     return parser
 

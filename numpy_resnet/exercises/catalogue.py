@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from numpy_resnet.exercises.judges import Judge
+from numpy_resnet.exercises.judges import Judge, checker
+from numpy_resnet.exercises.judges.hunt import judge_hunt
+from numpy_resnet.exercises.judges.measured import FAST_PARTS, VANISHING_PARTS, judge_fast, judge_vanishing
 from numpy_resnet.exercises.judges.network import judge_resnet18, judge_running_statistics, judge_sgd
 from numpy_resnet.exercises.judges.ops import Op
 from numpy_resnet.exercises.lessons import load_lesson
@@ -70,5 +72,9 @@ EXERCISES = _list(
     ("identity_block", [Op("identity_block")]),
     ("convolution_block", [Op("convolution_block")]),
     ("resnet18", [Judge("resnet18", judge_resnet18)]),
-    ("sgd", [Judge("sgd", judge_sgd)]),
+    ("sgd", [Judge("sgd", judge_sgd)], ("sgd",)),
+    ("gradient_checker", [Judge("check_gradients", checker.judge_checker, checker.PARTS)]),
+    ("bug_hunt", [Judge(*judge_hunt(in_shortcut=False)), Judge(*judge_hunt(in_shortcut=True))]),
+    ("make_it_fast", [Judge("sums_of_upstream", judge_fast, FAST_PARTS)], (), 4),
+    ("vanishing_gradients", [Judge("vanishing_gradients", judge_vanishing, VANISHING_PARTS)]),
 )

@@ -38,7 +38,8 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
     student: (files, module) -> a context like Student, for code that is ours.
     """
     began, checks, texts, printed, stopped = time.perf_counter(), [], [], "", False
-    limits = limits._replace(threads=exercise.threads)
+    if exercise.threads > 1:
+        limits = limits._replace(threads=exercise.threads, memory=4 * limits.memory)  # a compiler is there, too
     for ask in exercise.judges:
         answers, problem = {}, ""
         try:
@@ -54,7 +55,9 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
                 except RunawayError as error:
                     problem, stopped = f"stopped: {error}", True
         finally:
-            printed = printed or child.printed
+            printed = printed or _clean(child.printed)
+        answers = {part: check._replace(text=_clean(check.text)) for part, check in answers.items()}
+        problem = _clean(problem)
         told = [problem, *(check.text for check in answers.values())]
         texts += [text for text in told if text and text not in texts]
         checks += [
@@ -69,3 +72,9 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
         status = PASSED
     seconds = time.perf_counter() - began
     return Verdict(exercise.name, status, tuple(checks), "\n\n".join(texts), printed, seconds)
+
+
+def _clean(text):
+    """Without signs that would do something to a terminal or a file."""
+    text = text.encode("utf-8", "replace").decode()
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in text)

@@ -1,7 +1,7 @@
 """Every picture: functions from arrays to a matplotlib Figure. None shows it, none changes a setting."""
 
 from numpy_resnet.plots.confusion import confusion_matrix
-from numpy_resnet.plots.curves import learning_curves, roc
+from numpy_resnet.plots.curves import compared_curves, learning_curves, roc
 from numpy_resnet.plots.gradients import gradient_maps
 from numpy_resnet.plots.sheets import filters, heat_maps, predictions
 from numpy_resnet.plots.style import BLUE, QUIET, VERMILLION
@@ -10,6 +10,7 @@ __all__ = [
     "BLUE",
     "QUIET",
     "VERMILLION",
+    "compared_curves",
     "confusion_matrix",
     "filters",
     "gradient_maps",

@@ -38,6 +38,47 @@ def learning_curves(history):
     return figure
 
 
+def compared_curves(histories, title=""):
+    """Training loss (left, logarithmic) and validation accuracy (right, in %) of two trainings by epoch -> Figure
+
+    histories: {name: history}, each as learning_curves takes it, the first drawn on top.
+    Raises ValueError unless there are two, of one epoch at least.
+    """
+    if len(histories) != 2 or not all(histories.values()):
+        raise ValueError(f"there must be two histories of an epoch or more; got {[len(h) for h in histories.values()]}")
+    figure = page(16, 5.4)
+    figure.suptitle(title, x=0.02, ha="left", fontsize=16, color=INK)
+    for axes, key, words, form in zip(
+        figure.subplots(1, 2),
+        ("train_loss", "val_accuracy"),
+        ("Training loss", "Validation accuracy in %"),
+        ("{:.3g}", "{:.2f}"),
+        strict=True,
+    ):
+        times = 100 if key == "val_accuracy" else 1
+        curves = {name: times * np.array([row[key] for row in rows], float) for name, rows in histories.items()}
+        epochs = [np.array([row["epoch"] for row in rows]) for rows in histories.values()]
+        _quiet_axes(axes, max(epochs, key=len))
+        axes.set_title(words, loc="left", fontsize=16, color=INK, fontweight="bold", pad=12)
+        values = np.concatenate([curve[len(curve) // 5 :] for curve in curves.values()])
+        if key == "train_loss":
+            axes.set_yscale("log")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(_accuracy_range(values))
+        to_share = axes.transData + axes.transAxes.inverted()
+        ends = [to_share.transform((e[-1], c[-1]))[1] for e, c in zip(epochs, curves.values(), strict=True)]
+        heights = _keep_apart(*ends, 0.075)
+        styles = ((VERMILLION, 2.8, "-", 3), (BLUE, 2.2, "--", 2))
+        for (name, curve), epoch, height, (color, width, line, order) in zip(
+            curves.items(), epochs, heights, styles, strict=True
+        ):
+            axes.plot(epoch, curve, line, color=color, lw=width, marker="o", ms=2 * width, zorder=order, label=name)
+            last = {"fontsize": 14, "fontweight": "bold", "va": "center", "transform": axes.transAxes}
+            axes.text(1.02, height, f"{name} {form.format(curve[-1])}", color=color, **last)
+    return figure
+
+
 def _quiet_axes(axes, epoch):
     margin = max(0.5, 0.03 * (epoch[-1] - epoch[0]))
     axes.set_xlim(epoch[0] - margin, epoch[-1] + margin)

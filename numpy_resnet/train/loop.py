@@ -7,7 +7,6 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from numpy_resnet import ops
 from numpy_resnet.data import batch_starts
 from numpy_resnet.layers import trace
 from numpy_resnet.train.evaluation import evaluate
@@ -34,15 +33,15 @@ class Stopped(Exception):
 
 
 def train_step(model, optimizer, x, labels, *, class_weight=None):
-    """One step of gradient descent.   x (N, C, H, W), labels (N,) -> loss, logits (N, num_classes)
+    """One step of gradient descent on the model's own cross entropy.   x (N, C, H, W), labels (N,) -> loss, logits
 
     Raises FloatingPointError for a loss that is not finite, before the step.
     """
     logits = model.forward(x)
-    loss, cache = ops.cross_entropy(logits, labels, class_weight=class_weight)
+    loss, cache = model.ops.cross_entropy(logits, labels, class_weight=class_weight)
     if not np.isfinite(loss):
         raise FloatingPointError(f"the loss became {loss}")
-    dlogits = ops.cross_entropy_backward(1.0, cache)
+    dlogits = model.ops.cross_entropy_backward(1.0, cache)
     model.backward_parameters(dlogits)
     optimizer.step()
     return float(loss), logits

@@ -3,6 +3,7 @@
 from functools import partial
 
 from numpy_resnet import data, optim
+from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.data import transforms
 from numpy_resnet.models import MODELS
 
@@ -96,13 +97,13 @@ def train_transforms(settings, size):
     return tuple(steps)
 
 
-def build_model(settings, channels, size, num_classes):
+def build_model(settings, channels, size, num_classes, ops=numpy_resnet_ops):
     """The network, with the stem for small images below 64 pixels unless the settings say which."""
     cifar = settings["model"].startswith("cifar_")
     stem = settings["stem"] or (None if cifar else "cifar" if min(size) < 64 else "imagenet")
     options = stem_option(settings["model"], stem)
-    seed, dropout = settings["seed"], settings["dropout"]
-    return MODELS[settings["model"]](num_classes, in_channels=channels, dropout=dropout, seed=seed, **options)
+    options |= {"seed": settings["seed"], "dropout": settings["dropout"], "ops": ops}
+    return MODELS[settings["model"]](num_classes, in_channels=channels, **options)
 
 
 def freeze(model, last):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from numpy_resnet import __version__, checkpoint, data, metrics, plots
+from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.train import folder, presets, recipe
 from numpy_resnet.train.evaluation import evaluate, judge
 from numpy_resnet.train.loop import Progress, Stopped, balanced_weights, fit, is_best
@@ -18,11 +19,12 @@ from numpy_resnet.train.loop import Progress, Stopped, balanced_weights, fit, is
 class Run:
     """Reads the data and builds the network; `run(out)` trains it, and leaves everything in the folder `out`.
 
-    settings: recipe.SETTINGS, changed; workers and strict are the Loader's. Training images that cannot be read are
+    settings: recipe.SETTINGS, changed; workers and strict are the Loader's; ops: what the network and its loss are made
+    of, as of `ops.replaced`. Training images that cannot be read are
     named in a warning and left out from the beginning, or raise ImageError if strict.
     """
 
-    def __init__(self, settings, *, workers=2, strict=False):
+    def __init__(self, settings, *, workers=2, strict=False, ops=numpy_resnet_ops):
         recipe.check_settings(settings)
         loading, dataset = {"workers": workers, "strict": strict}, recipe.load_data(settings, strict=strict)
         self.settings = settings = _normalised(settings, dataset.train.channels)
@@ -41,7 +43,7 @@ class Run:
         self.loader = data.Loader(images, recipe.train_transforms(settings, self.size), **loading)
         self.val_loader = data.Loader(val, fixed, **loading)
         self.starts = data.batch_starts(len(images), settings["batch_size"])
-        self.model = recipe.build_model(settings, images.channels, self.size, len(self.classes))
+        self.model = recipe.build_model(settings, images.channels, self.size, len(self.classes), ops)
         recipe.freeze(self.model, settings["freeze"])
         self.optimizer, self.schedule = recipe.build_optimizer(settings, self.model, len(self.starts))
         weigh = settings["class_weights"]
@@ -55,7 +57,8 @@ class Run:
     def run(self, out=None, *, resume=False, is_time_to_save=None, should_stop=None):
         """Train in a folder that is new or empty (runs/DATA, runs/DATA-2 ... by default), or go on with one's run.
 
-        Raises as fit does, and ValueError for a folder that holds something else, or began with other images.
+        Returns the history. Raises as fit does, and ValueError for a folder that holds something else, or began with
+        other images.
         """
         if not resume:
             self._load_weights()  # before there is a folder
@@ -79,6 +82,7 @@ class Run:
                 command = f"numpy-resnet train --resume {shlex.quote(str(self.out))}"
                 raise Stopped(f"{stopped}; all is saved. To go on:  {command}") from None
             self._finish(history)
+        return history
 
     def _begin(self):
         """What was asked for, with which images, and what runs."""

@@ -54,9 +54,8 @@ def first_call(name, call):
     except StudentError as error:
         about = error.about
         if error.unfinished:
-            other = about["message"].removeprefix("exercise ")
             where = f"{about['file']}, line {about['number']}"
-            raise NotReadyError(f"{name} is not written yet: exercise {other}, {where}", unfinished=True) from None
+            raise NotReadyError(f"{name} is not written yet ({where})", unfinished=True) from None
         way = "".join(f"\n    {line}" for line in about["way"])
         raise NotReadyError(f"{name} raises {error.told}{way}") from None
 
@@ -75,7 +74,7 @@ def misshapen(name, value, expected):
     if value is None:
         return f"{name} did not come; return an array of shape {np.shape(expected)}"
     if not isinstance(value, np.ndarray | np.generic | float | int):
-        return f"{name} must be an array; it is a {type(value).__name__}"
+        return f"{name} must be an array of real numbers; it is: {type(value).__name__}"
     if np.shape(value) != np.shape(expected):
         return f"{name} must have shape {np.shape(expected)}; it has {np.shape(value)}"
     return ""

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from numpy_resnet import ops as numpy_resnet_ops
 from numpy_resnet.exercises.judges.check import (
     AWKWARD,
     INVARIANTS,
@@ -17,10 +16,7 @@ from numpy_resnet.exercises.judges.check import (
     narrow,
     parts,
 )
-from numpy_resnet.layers import BatchNorm2d, Conv2d, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Sequential
-from numpy_resnet.models.blocks import residual_block, stage
-
-STEM_AND_HEAD = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4", "9": "fc"}
+from numpy_resnet.exercises.judges.narrow import full_name, narrow_resnet
 
 
 def judge_function(subject, student, name, calls, seed):
@@ -163,29 +159,12 @@ def _first_wrong(dx, grads, right):
 
 def _problem(rng, blocks):
     """x, params, dy, and what comes out of ours: a network with these blocks, a few channels wide."""
-    widths = [int(w) for w in rng.integers(3, 7, 4)]
-    classes, new = int(rng.integers(2, 5)), {"rng": rng, "dtype": np.float64, "ops": numpy_resnet_ops}
-    layers = [Conv2d(3, widths[0], 7, 2, 3, bias=False, **new), _norm(widths[0]), ReLU(), MaxPool2d(3, 2, 1)]
-    into = [widths[0], *widths]
-    layers += [stage(residual_block, blocks[i], into[i], widths[i], 2 if i else 1, **new) for i in range(4)]
-    layers += [GlobalAvgPool2d(), Linear(widths[3], classes, **new)]
-    model = Sequential(*layers)
-    for key, array, _ in model.named_parameters():
-        if array.ndim == 1 and not key.startswith("9."):  # batch norm: as training leaves it
-            array[...] = rng.uniform(0.5, 1.5, len(array)) if key.endswith("weight") else rng.normal(0, 0.3, len(array))
+    widths, classes = [int(w) for w in rng.integers(3, 7, 4)], int(rng.integers(2, 5))
+    model = narrow_resnet(rng, widths, classes, blocks)
     x = rng.standard_normal((3, 3, *(int(n) for n in rng.integers(33, 48, 2))))
     logits = model.forward(x)
     dy = rng.standard_normal(logits.shape)
     dx = model.backward(dy)
-    named = {_key(key): (array.copy(), grad) for key, array, grad in model.named_parameters()}
+    named = {full_name(key): (array.copy(), grad) for key, array, grad in model.named_parameters()}
     params, grads = ({key: pair[i] for key, pair in named.items()} for i in (0, 1))
     return x, params, dy, {"logits": logits, "dx": dx, "grads": grads}
-
-
-def _norm(channels):
-    return BatchNorm2d(channels, dtype=np.float64)
-
-
-def _key(key):
-    first, rest = key.split(".", 1)
-    return f"{STEM_AND_HEAD[first]}.{rest}"

@@ -25,9 +25,9 @@ class Limits(NamedTuple):
     """What a student's code may take."""
 
     call: float = 10.0  # seconds for one call
-    load: float = 30.0  # seconds for the imports
+    load: float = 20.0  # seconds for the imports
     whole: float = 60.0  # seconds for one exercise
-    memory: int = 4 * 2**30  # bytes of address space
+    memory: int = 2 * 2**30  # bytes of address space
     output: int = 2**20  # bytes of prints
     threads: int = 1
 
@@ -116,14 +116,16 @@ class Student:
         body |= {"trusted": self.trusted, "forbidden": FORBIDDEN}
         return self._ask(body, [], self.limits.load)[0]["names"]
 
-    def call(self, function, *args, opaque=False, watch=True, silent=False, **options):
+    def call(self, function, *args, opaque=False, watch=True, silent=False, threads=None, **options):
         """What the function returns. With `opaque` the second of two values stays in the child, whatever it is.
 
-        Arrays of ours that it wrote into are changed here too; not so without `watch`. silent: it returns nothing.
+        Arrays of ours that it wrote into are changed here too; not so without `watch`. silent: it stays there, `fetch`
+        gets it; threads: how many Numba may use for it.
         Raises StudentError for whatever it raised, RunawayError if it did not come back.
         """
         packing = wire.Packing(self._handle, self._name if watch else lambda array: None)
         body = {"kind": "call", "function": function, "opaque": opaque, "watch": watch, "silent": silent}
+        body["threads"] = threads
         body |= {"args": [packing.pack(a) for a in args], "options": packing.pack(options)}
         body["released"], self.released = self.released, []
         body, arrays = self._ask(body, packing.arrays, self.limits.call)
@@ -139,6 +141,17 @@ class Student:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise self._broken(error) from None
         return value
+
+    def put(self, value):
+        """Give the child something to keep, to be used as an argument later."""
+        packing = wire.Packing(self._handle)
+        body, _ = self._ask({"kind": "put", "value": packing.pack(value)}, packing.arrays, self.limits.call)
+        return self._handled(body["value"])
+
+    def fetch(self, kept):
+        """What a silent call returned."""
+        body, arrays = self._ask({"kind": "fetch", "number": kept._number}, [], self.limits.call)
+        return wire.unpack(body["value"], arrays, self._handled)
 
     def function(self, name, *, opaque=False):
         """A function of the module, to be called from here; `opaque` for a forward, whose cache stays in the child."""

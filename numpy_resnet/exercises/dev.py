@@ -1,0 +1,82 @@
+"""For who writes exercises: does each one fail unsolved, pass solved, and catch its zoo?"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from numpy_resnet.exercises import zoo
+from numpy_resnet.exercises.catalogue import EXERCISES
+from numpy_resnet.exercises.folder import seed_of
+from numpy_resnet.exercises.judge import PASSED, UNFINISHED, judge
+from numpy_resnet.exercises.judges.ops import Op
+from numpy_resnet.exercises.sandbox.local import Local
+
+SLOWEST = 10.0  # seconds for one check
+
+
+def solved():
+    """The files of somebody who has done all."""
+    return {f"{exercise.file}.py": exercise.lesson.solved_source() for exercise in EXERCISES.values()}
+
+
+def blank():
+    """The files as they are handed out."""
+    return {f"{exercise.file}.py": exercise.lesson.student_source() for exercise in EXERCISES.values()}
+
+
+def with_bug(exercise, bug):
+    """The files where an exercise was solved with a bug of the zoo."""
+    lines = ["from numpy_resnet.exercises.zoo import BUGS", f"bug = BUGS[{bug.name!r}]"]
+    lines += [f"{name} = bug.{'f_backward' if 'backward' in name else 'f'}" for name in examined(bug).judges[0].names]
+    return solved() | {f"{exercise.file}.py": "\n".join(lines) + "\n"}
+
+
+def examined(bug):
+    """The exercise whose check has to find this bug, asked about its op alone; None if it is no exercise's."""
+    for exercise in EXERCISES.values():
+        for ask in exercise.judges:
+            if isinstance(ask, Op) and ask.op == bug.op and ask.f_backward == "":
+                # im2col and col2im return bare arrays, and are each other's backward: the zoo's pairs are pairs
+                bare = ask.op in ("im2col", "col2im")
+                return replace(exercise, judges=(Op(ask.op, "f", "f_backward") if bare else ask,))
+    return None
+
+
+def missed(exercise, seed=0):
+    """(names of the zoo's bugs that the exercise does not catch, how many it was tried on)"""
+    bugs = [bug for bug in zoo.BUGS.values() if (other := examined(bug)) and other.name == exercise.name]
+    kept = [b.name for b in bugs if judge(examined(b), with_bug(exercise, b), seed=seed, student=Local).passed]
+    return kept, len(bugs)
+
+
+def example_fails(exercise):
+    """What the example by hand says against the solution; "" if it agrees."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, source in solved().items():
+            Path(folder, name).write_text(source, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-B", f"{exercise.file}.py"], cwd=folder, capture_output=True, text=True, check=False
+        )
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
+def dev_check(exercise):
+    """Lines on what is wrong with an exercise, and a dict of what was measured."""
+    seed = seed_of("dev-check")
+    before, after = (judge(exercise, files, seed=seed) for files in (blank(), solved()))
+    kept, tried = missed(exercise, seed)
+    problems = [
+        *(
+            [f"unsolved it is {before.status}, {before.score:.0%}"]
+            if before.status != UNFINISHED or before.score
+            else []
+        ),
+        *([f"solved it is {after.status}: {after.text}"] if after.status != PASSED else []),
+        *([f"it has {len(exercise.lesson.hints)} hints, not 3"] if len(exercise.lesson.hints) != 3 else []),
+        *([f"the check takes {after.seconds:.1f} s"] if after.seconds > SLOWEST else []),
+        *([f"the example by hand: {text}"] if (text := example_fails(exercise)) else []),
+        *(f"the check does not catch {name}" for name in kept),
+    ]
+    return problems, {"seconds": after.seconds, "zoo": tried, "caught": tried - len(kept)}

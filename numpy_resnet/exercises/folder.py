@@ -1,0 +1,196 @@
+"""A student's folder: the files of the exercises, and course.json, which remembers what has passed."""
+
+import getpass
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from numpy_resnet.exercises.catalogue import EXERCISES
+from numpy_resnet.exercises.judge import judge
+from numpy_resnet.exercises.lessons import from_notebook, load_lesson, to_notebook
+from numpy_resnet.files import write_text
+
+STATE = "course.json"
+LARGEST = 2**20  # bytes of one file
+
+
+def account():
+    """The name of whoever is logged in."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # nobody, as in some containers
+        return "student"
+
+
+def seed_of(*words):
+    """A seed that depends on nothing but these words: a student's name, a term."""
+    digest = hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def check_names(names):
+    """The exercises of these names or files, in the order of the course.   Raises ValueError for one that is none"""
+    wanted = {re.sub(r"^ex\d+_", "", Path(name).name.removesuffix(".py").removesuffix(".ipynb")) for name in names}
+    if odd := sorted(wanted - set(EXERCISES)):
+        raise ValueError(f"there is no exercise called {odd[0]!r}; there are {', '.join(EXERCISES)}")
+    return [exercise for name, exercise in EXERCISES.items() if name in wanted]
+
+
+def prerequisites(exercise):
+    """The exercises whose functions this one imports, and those that they import, in the order of the course."""
+    found, todo = set(), [exercise.file]
+    while todo:
+        source = load_lesson(todo.pop()).source
+        new = set(re.findall(r"^from (ex\d+_\w+) import", source, re.M)) - found
+        found |= new
+        todo += new
+    return [other for other in EXERCISES.values() if other.file in found]
+
+
+def read_sources(folder):
+    """{name.py: source} of the Python files and notebooks that lie directly in a folder; scripts go before notebooks.
+
+    Raises ValueError for a file of more than a megabyte, and for a notebook that is none.
+    """
+    sources = {}
+    for path in sorted(Path(folder).glob("*.ipynb")) + sorted(Path(folder).glob("*.py")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} has {path.stat().st_size:,} bytes; an exercise has at most {LARGEST:,}")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        try:
+            sources[f"{path.stem}.py"] = from_notebook(text) if path.suffix == ".ipynb" else text
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return sources
+
+
+def with_ours(exercise, sources, passed):
+    """The files for the child, and the names of prerequisites where ours stands in for one that has not passed."""
+    ours = [other for other in prerequisites(exercise) if other.name not in passed]
+    files = sources | {f"{other.file}.py": other.lesson.solved_source() for other in ours}
+    return files, [other.name for other in ours]
+
+
+class Folder:
+    """What a student has.   Raises ValueError for a folder that `start` has not made."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        try:
+            self.state = json.loads((self.path / STATE).read_text(encoding="utf-8"))
+            self.name = self.state["name"] or account()
+            self.passed, self.given = self.state["passed"], self.state["hints"]
+            self.exercises = [EXERCISES[name] for name in self.state["exercises"]]
+            self.most_hints = int(self.state["most_hints"])
+        except FileNotFoundError:
+            raise ValueError(
+                f"there are no exercises in {self.path.resolve()}: begin with `numpy-resnet exercises start DIR`, "
+                "then go there, or name it with --dir"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.path / STATE} is not what `start` writes ({error!r}); start anew beside it"
+            ) from None
+
+    @classmethod
+    def start(cls, path, name, exercises, most_hints=3, notebooks=False):
+        """Write the files that are not there yet; those that are stay as they are. -> Folder, [files that stayed]"""
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} must be a folder, or a name that is free; it is a file")
+        path.mkdir(parents=True, exist_ok=True)
+        stayed = []
+        for exercise in exercises:
+            file, text = exercise_file(exercise, notebooks)
+            if (path / file).exists():
+                stayed.append(file)
+            else:
+                write_text(path / file, text)
+        if not (path / STATE).exists():
+            names = [exercise.name for exercise in exercises]
+            state = {"name": name, "exercises": names, "most_hints": most_hints, "passed": {}, "hints": {}}
+            write_text(path / STATE, json.dumps(state, indent=1) + "\n")
+        return cls(path), stayed
+
+    @property
+    def seed(self):
+        return seed_of(self.name)
+
+    def save(self):
+        self.state |= {"passed": self.passed, "hints": self.given}
+        write_text(self.path / STATE, json.dumps(self.state, indent=1) + "\n")
+
+    def find(self, name=None):
+        """The exercise of this name; without one the first that has not passed, or None."""
+        if name is not None:
+            (exercise,) = check_names([name])
+            if exercise not in self.exercises:
+                raise ValueError(f"{exercise.name} is not among the exercises of this folder")
+            return exercise
+        done = self.done()
+        return next((e for e in self.exercises if e.name not in done), None)
+
+    def file(self, exercise):
+        """The path of the student's file: a script, or a notebook where there is no script."""
+        script, notebook = (self.path / f"{exercise.file}.{ending}" for ending in ("py", "ipynb"))
+        return notebook if notebook.exists() and not script.exists() else script
+
+    def done(self):
+        """The names of exercises that have passed, and whose file has not changed since."""
+        sources = read_sources(self.path)
+        return {name for name, stamp in self.passed.items() if stamp == _stamp(sources, EXERCISES[name])}
+
+    def check(self, exercise):
+        """(Verdict, names of exercises where ours stands in); what passes is remembered.
+
+        Raises ValueError where the file is missing.
+        """
+        if not self.file(exercise).exists():
+            name = self.file(exercise).name
+            raise ValueError(
+                f"{name} is not in {self.path}: `numpy-resnet exercises reset {exercise.name}` brings it back"
+            )
+        files, ours = with_ours(exercise, read_sources(self.path), self.done())
+        verdict = judge(exercise, files, seed=self.seed)
+        if verdict.passed:
+            self.passed[exercise.name] = _stamp(files, exercise)
+        else:
+            self.passed.pop(exercise.name, None)
+        self.save()
+        return verdict, ours
+
+    def hint(self, exercise, again=False):
+        """(number, text) of the next hint, or of the last that was given; None where there is none left."""
+        number = self.given.get(exercise.name, 0) + (not again)
+        if not 1 <= number <= min(self.most_hints, len(exercise.lesson.hints)):
+            return None
+        self.given[exercise.name] = number
+        self.save()
+        return number, exercise.lesson.hints[number - 1]
+
+    def reset(self, exercise):
+        """The file as it was in the beginning; -> the path of the backup, or None if there was no file."""
+        path, backup = self.file(exercise), None
+        file, text = exercise_file(exercise, path.suffix == ".ipynb")
+        if path.exists():
+            numbers = (n for n in range(1, 10_000) if not (self.path / f"{path.name}.{n}.bak").exists())
+            backup = self.path / f"{path.name}.{next(numbers)}.bak"
+            write_text(backup, path.read_text(encoding="utf-8", errors="surrogateescape"))
+        write_text(self.path / file, text)
+        self.passed.pop(exercise.name, None)
+        self.save()
+        return backup
+
+
+def exercise_file(exercise, notebook=False):
+    """(name, text) of the file that a student gets."""
+    source = exercise.lesson.student_source()
+    return (f"{exercise.file}.ipynb", to_notebook(source)) if notebook else (f"{exercise.file}.py", source)
+
+
+def _stamp(sources, exercise):
+    source = sources.get(f"{exercise.file}.py", "")
+    return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
