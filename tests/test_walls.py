@@ -67,7 +67,8 @@ def test_imports_go_down(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_kernels_import_numba_and_nothing_imports_a_framework(path):
     packages = {name.split(".")[0] for name in imported_modules(path)}
-    if room_of(path) != "kernels":
+    lesson = path.parent.name == "course"  # what students write: no part of the tower
+    if room_of(path) != "kernels" and not lesson:
         assert "numba" not in packages
     assert not packages & {"torch", "sklearn", "scipy", "onnxruntime"}
 

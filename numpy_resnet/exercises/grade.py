@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from numpy_resnet.exercises.catalogue import EXERCISES
-from numpy_resnet.exercises.folder import read_sources, seed_of, with_ours
+from numpy_resnet.exercises.folder import prerequisites, read_sources, seed_of, with_ours
 from numpy_resnet.exercises.judge import Verdict, judge
 from numpy_resnet.exercises.judges import Check
 from numpy_resnet.kernels.threads import set_num_threads
@@ -90,8 +90,9 @@ def find_submissions(folders):
     return list(named.items())
 
 
-def grade_submission(student, folder, seed_from, exercises, points):
+def grade_submission(student, folder, seed_from, names, points):
     """The Grade of one folder. Where an earlier exercise does not pass, ours stands in for it in the later ones."""
+    exercises = [EXERCISES[name] for name in names]
     seed, passed, verdicts = seed_of(seed_from, student), set(), []
     try:
         sources, problem = read_sources(folder), ""
@@ -112,8 +113,6 @@ def grade_submission(student, folder, seed_from, exercises, points):
 
 
 def _is_needed(exercise, exercises):
-    from numpy_resnet.exercises.folder import prerequisites
-
     return any(exercise in prerequisites(other) for other in exercises)
 
 
@@ -124,13 +123,14 @@ def _missing(exercise, text):
 
 def grade_all(submissions, seed_from, exercises, points, jobs):
     """Grades in the order of the submissions, by so many processes."""
+    names = [exercise.name for exercise in exercises]
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(jobs, mp_context=context, initializer=set_num_threads, initargs=(1,)) as pool,
         tqdm(total=len(submissions), desc="grading", unit="student", disable=None) as bar,
     ):
         waiting = [
-            pool.submit(grade_submission, student, folder, seed_from, exercises, points)
+            pool.submit(grade_submission, student, folder, seed_from, names, points)
             for student, folder in submissions
         ]
         for job in waiting:

@@ -105,11 +105,11 @@ def _judge(trial, spec, complex_step=False, names=None):
     for name in names or case.differentiable():
         x, analytic = case.arrays[name], np.asarray(trial.gradients[name])
 
-        def run(x, name=name):
-            return trial.run({**case.arrays, name: x}.values())
+        def run_all(xs, name=name):
+            return trial.run_all({**case.arrays, name: x}.values() for x in xs)
 
         numbers = np.array(analytic, float) if analytic.dtype.kind in "fiub" else analytic
-        found = _slopes(trial, case, name, x, numbers, run, complex_step)
+        found = _slopes(trial, case, name, x, numbers, run_all, complex_step)
         noisy = noisy or found[1]
         trial.numeric[name] = found[0].gradient
         rows.append((name, numbers, *found))
@@ -136,8 +136,12 @@ def _has_the_right_shape(trial, spec):
         return False
 
 
-def _slopes(trial, case, name, x, analytic, run, complex_step):
+def _slopes(trial, case, name, x, analytic, run_all, complex_step):
     """(Slopes, whether they are too noisy)"""
+
+    def run(x):
+        return next(iter(run_all([x])))
+
     guess = analytic if analytic.dtype.kind == "f" else np.nan
     if complex_step:
 
@@ -148,7 +152,7 @@ def _slopes(trial, case, name, x, analytic, run, complex_step):
         return slopes.complex_slopes(direct, x, trial.dy), False
     level = slopes.noise(run, x)
     blurred = level > slopes.NOISE
-    return slopes.measure(run, x, trial.dy, guess, noisy=level if blurred else 0.0), blurred
+    return slopes.measure(run, x, trial.dy, guess, noisy=level if blurred else 0.0, run_all=run_all), blurred
 
 
 def _exhibit(finding, evidence, still_wrong):

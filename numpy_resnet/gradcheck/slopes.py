@@ -48,11 +48,12 @@ def spread(x):
     return float(np.std(x)) or float(np.abs(x).max(initial=0)) or 1.0
 
 
-def measure(run, x, dy, analytic, *, noisy=0.0):
+def measure(run, x, dy, analytic, *, noisy=0.0, run_all=None):
     """The Slopes of sum(dy * run(x)) at x, with more evaluations where `analytic` disagrees.
 
-    run(x) -> y, a float array; noisy: what `noise` found, if it is more than NOISE.
+    run(x) -> y, a float array; noisy: what `noise` found, if it is more than NOISE; run_all: the same for a list of x.
     """
+    run_all = run_all or (lambda xs: map(run, xs))
     middle = run(x)
     h = spread(x) * max(STEP, noisy ** (1 / 3))
     rounding = 4 * max(np.finfo(float).eps, noisy) * np.sum(np.abs(dy) * np.abs(middle).max(initial=0)) / h
@@ -67,8 +68,8 @@ def measure(run, x, dy, analytic, *, noisy=0.0):
         moved[index] = x[index] - below
         return (y - run(moved)) / (above + below)
 
-    for j, index in enumerate(np.ndindex(x.shape)):
-        slope = difference(index, h, h)
+    for j, (index, above, below) in enumerate(_moved(run_all, x, h)):
+        slope = (above - below) / (2 * h)
         if columns is not None:
             columns[j] = slope.ravel()
         gradient[index] = np.sum(dy * slope)
@@ -93,6 +94,20 @@ def measure(run, x, dy, analytic, *, noisy=0.0):
             break  # what is wrong wherever one looks closer is wrong
     jacobian = None if columns is None else columns.T.reshape(*middle.shape, *x.shape)
     return Slopes(gradient, tolerance, kink, low, high, jacobian)
+
+
+def _moved(run_all, x, h, most=2**16):
+    """(index, y above, y below) for each entry of x, moved by h either way; many at a time."""
+    entries = list(np.ndindex(x.shape))
+    count = max(1, most // max(1, x.size))
+    for start in range(0, len(entries), count):
+        chosen, moved = entries[start : start + count], []
+        for index in chosen:
+            for step in (h, -h):
+                moved.append(x.copy())
+                moved[-1][index] += step
+        ys = iter(run_all(moved))
+        yield from zip(chosen, ys, ys, strict=True)
 
 
 def agree(run, x, dy, analytic, allowed):

@@ -44,9 +44,29 @@ class Trial:
     def run(self, arrays):
         """y alone, of other arrays. Raises UnsteadyError where there is none, or it is not like the first."""
         try:
-            y = np.array(self.f(*arrays, **self.case.options)[0], float)  # a copy: y may be a view of x
+            y = self.f(*arrays, **self.case.options)[0]
         except FAULTS as error:
-            raise UnsteadyError("raises", f"the forward worked once, then it raised {told(error)}") from None
+            raise self._worked_once(error) from None
+        return self._like_the_first(y)
+
+    def run_all(self, calls):
+        """The same for many lists of arrays; a function in another process takes them in one go, with `batch`."""
+        if not hasattr(self.f, "batch"):
+            return map(self.run, calls)
+        try:
+            ys = self.f.batch([list(arrays) for arrays in calls], self.case.options)
+        except FAULTS as error:
+            raise self._worked_once(error) from None
+        return map(self._like_the_first, ys)
+
+    def _worked_once(self, error):
+        return UnsteadyError("raises", f"the forward worked once, then it raised {told(error)}")
+
+    def _like_the_first(self, y):
+        try:
+            y = np.array(y, float)  # a copy: y may be a view of x
+        except (TypeError, ValueError) as error:
+            raise self._worked_once(error) from None
         if y.shape != self.y.shape:
             raise UnsteadyError("stale_state", f"y has shape {y.shape} after {self.y.shape} for arrays of one shape")
         if np.isfinite(self.y).all() and not np.isfinite(y).all():

@@ -14,8 +14,8 @@
 # - y = h in a *plain* stack, y = x + h in a *residual* one
 #
 # The y of a block is the x of the next. There are no biases and no convolutions, to keep the bookkeeping small. There
-# is no batch norm either, and that makes a difference: under batch norm the gradient of a plain stack does not vanish, it
-# explodes, as `tutorials/01_residual_block.py` shows. The principle, a factor per block, is the same.
+# is no batch norm either, and that makes a difference: under batch norm the gradient of a plain stack does not vanish,
+# it explodes, as `tutorials/01_residual_block.py` shows. The principle, a factor per block, is the same.
 #
 # **Shapes.** `weights` a list of `depth` arrays (width, width). `x` (N, width) goes in at the bottom, `dy` (N, width)
 # comes in at the top. `norms` (depth + 1,): norms[k] is the Euclidean norm of the gradient at the input of block k,
@@ -145,7 +145,7 @@ def explanation() -> str:
 # Now the formula, for a large width. Think of squares of norms, on average over the weights. By what is the square
 # multiplied in the ReLU, and by what in the product with the weight? And in the residual block, what is the square of
 # the length of a sum of two vectors that have nothing to do with each other? Compare with the table: within 10 % is
-# good enough. The formula is for stacks that are much wider than deep, like the 10 blocks of width 256 of the experiment.
+# good enough. The formula is for stacks that are much wider than deep, like the experiment's 10 blocks of width 256.
 
 
 # %%

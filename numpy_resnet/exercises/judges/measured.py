@@ -173,12 +173,12 @@ def _wrong_prediction(student, rng):
         for gain in GAINS:
             factors = []
             for _ in range(3):
-                norms = _norms(*_stack(rng, 20, 256, 32, gain), residual)
-                factors.append((norms[0] / norms[-1]) ** (1 / 20))
+                norms = _norms(*_stack(rng, 10, 256, 32, gain), residual)
+                factors.append((norms[0] / norms[-1]) ** (1 / 10))
             measured, said = float(np.mean(factors)), _ask(student, "predicted_growth", gain, residual=residual)
             if wrong := difference("predicted_growth", said, measured, 0.1):
                 kind = "residual" if residual else "plain"
-                return f"{kind} stack, gain {gain:.4g}, measured in 3 stacks of 20 blocks: {wrong}"
+                return f"{kind} stack, gain {gain:.4g}, measured in 3 stacks of 10 blocks: {wrong}"
     return ""
 
 

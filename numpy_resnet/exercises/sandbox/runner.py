@@ -89,6 +89,13 @@ class Child:
             return {"value": self.keep(value), "changed": []}, ()
         return self.reply(value, body["opaque"], body["watch"])
 
+    def batch(self, body, arrays):
+        """The first of what is returned, for many calls."""
+        function, options = getattr(self.module, body["function"]), self.unpack(body["options"], arrays)
+        packing = wire.Packing(self.keep)
+        calls = (wire.unpack(args, arrays, self.handled) for args in body["calls"])
+        return {"values": [packing.pack(function(*args, **options)[0]) for args in calls]}, packing.arrays
+
     def put(self, body, arrays):
         """Keep something for later calls."""
         return {"value": self.keep(wire.unpack(body["value"], arrays, self.handled))}, ()
