@@ -96,8 +96,9 @@ def run_start(args):
     name = args.name or account()
     folder, stayed = Folder.start(args.folder, name, chosen, notebooks=args.notebooks)
     minutes = sum(exercise.lesson.effort[1] for exercise in folder.exercises)
-    hours = f"about {round(minutes / 60)} hours in all"
-    print(f"{len(folder.exercises)} exercises in {args.folder}, {hours}; yours, {folder.name}.")
+    long = f"{minutes} minutes" if minutes < 90 else f"{round(minutes / 60)} hours"
+    count = f"{len(folder.exercises)} exercise{'s' if len(folder.exercises) > 1 else ''}"
+    print(f"{count} in {args.folder}, about {long} in all; yours, {folder.name}.")
     if stayed:
         print(f"{len(stayed)} files were there already and stay as they are, {stayed[0]} for one.")
     first = folder.find() or folder.exercises[0]
@@ -129,7 +130,9 @@ def _what_now(folder, chosen, verdict):
     if len(chosen) > 1:
         yield report.progress_line(folder, report.Paint(sys.stdout))
     elif not verdict.passed:
-        yield f"A hint: numpy-resnet exercises hint {chosen[0].name}"
+        given = folder.given.get(chosen[0].name, 0)
+        again = " --again" if given >= folder.most_hints else ""
+        yield f"A hint: numpy-resnet exercises hint {chosen[0].name}{again}" if folder.most_hints else ""
     else:
         yield f"Ours, with the derivation: numpy-resnet exercises solution {chosen[0].name}"
         if next_one := folder.find():
@@ -155,13 +158,13 @@ def run_hint(args):
     if exercise is None:
         print("All exercises have passed: there is nothing to give a hint on.")
         return
-    found = folder.hint(exercise, args.again)
+    found = folder.hint(exercise, args.again) or folder.hint(exercise, again=True)
     if found is None:
-        print(
-            f"{exercise.name}: " + ("no hint was given yet" if args.again else "there are no more; --again: the last")
-        )
+        print(f"there are no hints on {exercise.name} here")
         return
     print("\n".join(report.hint_lines(exercise, *found)))
+    if found[0] == folder.most_hints:
+        print("\nThat was the last one.")
 
 
 def run_reset(args):
@@ -198,7 +201,7 @@ def run_notebook(args):
         source, path = folder.path / f"{exercise.file}.py", out / f"{exercise.file}.ipynb"
         text = source.read_text(encoding="utf-8") if source.exists() else exercise_file(exercise)[1]
         if path.exists():
-            print(f"{path} is there and stays as it is")
+            print(f"{path} is there and stays as it is; delete it, and it is made anew")
             continue
         write_text(path, to_notebook(text))
         written += 1

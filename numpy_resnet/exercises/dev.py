@@ -10,9 +10,21 @@ from numpy_resnet.exercises import zoo
 from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.exercises.folder import seed_of
 from numpy_resnet.exercises.judge import PASSED, UNFINISHED, judge
-from numpy_resnet.exercises.judges.ops import Op
+from numpy_resnet.exercises.judges.ops import BARE, Op
 from numpy_resnet.exercises.sandbox.local import Local
 
+ADAPTERS = {  # im2col and col2im return bare arrays, and each is the other's backward
+    ("im2col", "forward"): "def im2col(x, **window): return bug.f(x, **window)[0]",
+    ("col2im", "forward"): "def col2im(cols, **window): return bug.f(cols, **window)[0]",
+    ("im2col", "backward"): """
+def col2im(cols, *, size, kernel_size, stride=1, padding=0):
+    return bug.f_backward(cols, (tuple(size), pair(kernel_size), pair(stride), pair(padding)))
+""",
+    ("col2im", "backward"): """
+def im2col(x, *, kernel_size, stride=1, padding=0):
+    return bug.f_backward(x, (x.shape[2:], pair(kernel_size), pair(stride), pair(padding)))
+""",
+}
 SLOWEST = 10.0  # seconds for one check
 
 
@@ -28,19 +40,22 @@ def blank():
 
 def with_bug(exercise, bug):
     """The files where an exercise was solved with a bug of the zoo."""
+    right, name = zoo.ENCLOSURES[bug.op], f"{exercise.file}.py"
     lines = ["from numpy_resnet.exercises.zoo import BUGS", f"bug = BUGS[{bug.name!r}]"]
-    lines += [f"{name} = bug.{'f_backward' if 'backward' in name else 'f'}" for name in examined(bug).judges[0].names]
-    return solved() | {f"{exercise.file}.py": "\n".join(lines) + "\n"}
+    if bug.op in BARE:
+        lines = [solved()[name], *lines, ADAPTERS[bug.op, "forward" if bug.f is not right.f else "backward"]]
+    else:
+        names = next(ask for ask in examined(bug).judges if ask.op == bug.op).names
+        lines += [f"{n} = bug.{'f_backward' if 'backward' in n else 'f'}" for n in names]
+    return solved() | {name: "\n".join(lines) + "\n"}
 
 
 def examined(bug):
     """The exercise whose check has to find this bug, asked about its op alone; None if it is no exercise's."""
     for exercise in EXERCISES.values():
         for ask in exercise.judges:
-            if isinstance(ask, Op) and ask.op == bug.op and ask.f_backward == "":
-                # im2col and col2im return bare arrays, and are each other's backward: the zoo's pairs are pairs
-                bare = ask.op in ("im2col", "col2im")
-                return replace(exercise, judges=(Op(ask.op, "f", "f_backward") if bare else ask,))
+            if isinstance(ask, Op) and ask.op == bug.op and (ask.f_backward == "" or ask.op in BARE):
+                return exercise if ask.op in BARE else replace(exercise, judges=(ask,))
     return None
 
 

@@ -1,5 +1,6 @@
 """A student's folder: the files of the exercises, and course.json, which remembers what has passed."""
 
+import difflib
 import getpass
 import hashlib
 import json
@@ -30,11 +31,25 @@ def seed_of(*words):
 
 
 def check_names(names):
-    """The exercises of these names or files, in the order of the course.   Raises ValueError for one that is none"""
-    wanted = {re.sub(r"^ex\d+_", "", Path(name).name.removesuffix(".py").removesuffix(".ipynb")) for name in names}
-    if odd := sorted(wanted - set(EXERCISES)):
-        raise ValueError(f"there is no exercise called {odd[0]!r}; there are {', '.join(EXERCISES)}")
+    """The exercises of these names, files, numbers or beginnings, in the order of the course.
+
+    Raises ValueError for one that is none, or could be several.
+    """
+    wanted = {_full_name(name) for name in names}
     return [exercise for name, exercise in EXERCISES.items() if name in wanted]
+
+
+def _full_name(text):
+    """relu for relu, ex01_relu.py, ex01, 1 and rel."""
+    name = re.sub(r"^ex\d+_", "", Path(text).name.removesuffix(".py").removesuffix(".ipynb"))
+    if number := re.fullmatch(r"(?:ex)?0*(\d+)", name):
+        name = next((e.name for e in EXERCISES.values() if int(e.file[2:4]) == int(number[1])), name)
+    found = [name] if name in EXERCISES else [other for other in EXERCISES if other.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    like = found or difflib.get_close_matches(name, EXERCISES, 3, 0.5)
+    meant = f"did you mean {' or '.join(like)}?" if like else "`numpy-resnet exercises list` shows all"
+    raise ValueError(f"there is no exercise called {text!r}; {meant}")
 
 
 def prerequisites(exercise):
@@ -86,9 +101,14 @@ class Folder:
             self.exercises = [EXERCISES[name] for name in self.state["exercises"]]
             self.most_hints = int(self.state["most_hints"])
         except FileNotFoundError:
+            inner = sorted(path.parent.name for path in self.path.glob(f"*/{STATE}"))
+            do = (
+                f"there are some in {inner[0]}: cd {inner[0]}"
+                if inner
+                else "`numpy-resnet exercises start DIR` makes some"
+            )
             raise ValueError(
-                f"there are no exercises in {self.path.resolve()}: begin with `numpy-resnet exercises start DIR`, "
-                "then go there, or name it with --dir"
+                f"there are no exercises in {self.path.resolve()}; {do}, or name their folder with --dir"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
@@ -143,18 +163,16 @@ class Folder:
         sources = read_sources(self.path)
         return {name for name, stamp in self.passed.items() if stamp == _stamp(sources, EXERCISES[name])}
 
-    def check(self, exercise):
-        """(Verdict, names of exercises where ours stands in); what passes is remembered.
+    def check(self, exercise, **how):
+        """(Verdict, names of exercises where ours stands in); what passes is remembered.   how: what else judge takes
 
         Raises ValueError where the file is missing.
         """
         if not self.file(exercise).exists():
             name = self.file(exercise).name
-            raise ValueError(
-                f"{name} is not in {self.path}: `numpy-resnet exercises reset {exercise.name}` brings it back"
-            )
+            raise ValueError(f"{name} is not there: `numpy-resnet exercises reset {exercise.name}` brings it back")
         files, ours = with_ours(exercise, read_sources(self.path), self.done())
-        verdict = judge(exercise, files, seed=self.seed)
+        verdict = judge(exercise, files, seed=self.seed, **how)
         if verdict.passed:
             self.passed[exercise.name] = _stamp(files, exercise)
         else:

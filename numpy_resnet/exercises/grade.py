@@ -130,8 +130,7 @@ def grade_all(submissions, seed_from, exercises, points, jobs):
         tqdm(total=len(submissions), desc="grading", unit="student", disable=None) as bar,
     ):
         waiting = [
-            pool.submit(grade_submission, student, folder, seed_from, names, points)
-            for student, folder in submissions
+            pool.submit(grade_submission, student, folder, seed_from, names, points) for student, folder in submissions
         ]
         for job in waiting:
             job.add_done_callback(lambda job: bar.update())

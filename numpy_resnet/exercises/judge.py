@@ -32,10 +32,11 @@ class Verdict:
         return sum(check.share * check.weight for check in self.checks) / total if total else 0.0
 
 
-def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
+def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambda child: None):
     """The Verdict on one exercise. files: {"ex01_relu.py": source, ...}, of which the module may import the others.
 
-    student: (files, module) -> a context like Student, for code that is ours.
+    student: (files, module) -> a context like Student, for code that is ours. started(child) is told of every child, so
+    that somebody else can stop it.
     """
     began, checks, texts, printed, stopped = time.perf_counter(), [], [], "", False
     if exercise.threads > 1:
@@ -44,6 +45,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
         answers, problem = {}, ""
         try:
             with student(files, exercise.file) if student else Student(files, exercise.file, limits=limits) as child:
+                started(child)
                 try:
                     child.names = first_call(exercise.file, child.load)
                     for check in ask.ask(child, seed):
@@ -61,7 +63,8 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None):
         told = [problem, *(check.text for check in answers.values())]
         texts += [text for text in told if text and text not in texts]
         checks += [
-            answers.get(part, Check(ask.subject, part, 0.0, weight, problem)) for part, weight in ask.parts.items()
+            answers.get(part, Check(ask.subject, part, 0.0, weight, problem, asked=not answers and not i))
+            for i, (part, weight) in enumerate(ask.parts.items())
         ]
     wrong = [check for check in checks if not check.passed]
     if stopped:

@@ -36,34 +36,38 @@ def verdict_lines(verdict, exercise, ours, paint):
         subjects.setdefault(check.subject, []).append(check)
     wide = max((len(subject) for subject in subjects), default=0)
     for subject, checks in subjects.items():
-        marks = (
-            f"{paint.yes if check.passed else paint.dash if check.unfinished else paint.no} {check.part}"
-            for check in checks
-        )
-        yield f"  {subject:<{wide}}  " + "  ".join(marks)
+        marks = "  ".join(f"{_mark(check, paint)} {check.part}".replace(" ", "\0") for check in checks)
+        lines = textwrap.wrap(f"{subject:<{wide}}\0\0{marks}", WIDTH - 2, subsequent_indent="\0" * (wide + 2))
+        yield from (f"  {line}".replace("\0", " ") for line in lines)
     if ours:
         yield from ("", *_wrapped(f"Ours stands in for {', '.join(ours)}: not passed yet, or changed since."))
     if verdict.text:
         yield ""
         for line in verdict.text.splitlines():
             yield from _wrapped(line) if len(line) > WIDTH else [line]
-    if verdict.printed.strip() and not verdict.passed:
+    if verdict.printed.strip():
         lines = verdict.printed.rstrip().splitlines()
-        yield from ("", paint("What it printed:", "quiet"), *(f"  {line[: WIDTH - 2]}" for line in lines[:12]))
+        yield from ("", paint("What it printed:", "quiet"), *(_cut(f"  {line}") for line in lines[:12]))
         if len(lines) > 12:
             yield paint(f"  ... and {len(lines) - 12} lines more", "quiet")
 
 
+def _mark(check, paint):
+    if check.passed:
+        return paint.yes
+    return paint.dash if check.unfinished or not check.asked else paint.no
+
+
 def list_lines(folder, paint):
-    """Every exercise, with what it takes and whether it has passed."""
+    """Every exercise, with what it takes, whether it has passed, and a ? for each hint."""
     done = folder.done()
     for exercise in folder.exercises:
         level, minutes = exercise.lesson.effort
         mark = paint(paint.yes, PASSED) if exercise.name in done else " "
         title = exercise.lesson.title.split(". ", 1)[1].split(":")[0]
-        given = folder.given.get(exercise.name, 0)
-        hints = f"{given} hint{'s' if given > 1 else ''}" if given else ""
-        yield f"{mark} {exercise.file:<26} {title:<28} {level:<6} {minutes:>3} min  {hints}".rstrip()
+        title = title if len(title) <= 25 else title.split(",")[0]
+        hints = "?" * folder.given.get(exercise.name, 0)
+        yield f"{mark} {exercise.file:<24} {title:<25} {level:<6} {minutes:>3} min {hints}".rstrip()
     yield ""
     yield progress_line(folder, paint)
 
@@ -82,6 +86,10 @@ def hint_lines(exercise, number, text):
     kind = ("the concept", "the formula", "the shapes")[number - 1]
     yield f"{exercise.name}, hint {number} of 3: {kind}"
     yield from ("", *_wrapped(text, "  "))
+
+
+def _cut(line):
+    return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
 def _wrapped(text, indent=""):

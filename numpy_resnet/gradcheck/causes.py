@@ -106,9 +106,9 @@ def moved(e):
         here = _displaced(n, p, q, np.nan)
         known = ~np.isnan(here)
         if (p or q) and known.sum() >= max(3, n.size / 4) and e.close(here) and e.analytic[known].any():
-            yield Match(f"it is the right gradient, moved by {p} rows and {q} columns")
+            yield Match(f"it is the right gradient, moved by {_moves(p, q)}")
         if (p or q) and e.analytic.any() and e.close(_displaced(n, p, q, 0.0)):
-            yield Match(f"it is the right gradient, moved by {p} rows and {q} columns, and cut off")
+            yield Match(f"it is the right gradient, moved by {_moves(p, q)}, and cut off")
     for p, q in ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (-1, -1)):
         if e.close(np.roll(n, (p, q), (-2, -1))):
             yield Match(f"it is the right gradient, rolled by {p} rows and {q} columns")
@@ -199,3 +199,9 @@ def _displaced(n, p, q, fill):
         there, here = overlap(p, q, H, W)
         moved[..., *there] = n[..., *here]
     return moved
+
+
+def _moves(p, q):
+    """1 row and 2 columns"""
+    words = [f"{n} {word}{'s' if abs(n) > 1 else ''}" for n, word in ((p, "row"), (q, "column")) if n]
+    return " and ".join(words)

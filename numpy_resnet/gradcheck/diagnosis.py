@@ -25,7 +25,7 @@ class Exhibit:
     label: str
     arrays: dict
     options: dict
-    dy: np.ndarray
+    dy: np.ndarray | None  # None where it is the forward that is wrong
     argument: str
     analytic: np.ndarray
     numeric: np.ndarray
@@ -35,6 +35,11 @@ class Exhibit:
         case = e.case
         return cls(case.label, case.arrays, case.options, e.dy, e.name, e.analytic, e.numeric)
 
+    @property
+    def name(self):
+        """What is wrong: dx, or y."""
+        return self.argument if self.dy is None else f"d{self.argument}"
+
     def lines(self):
         shapes = ", ".join(f"{n} {'x'.join(map(str, np.shape(a)))}" for n, a in self.arrays.items() if a is not None)
         options = "".join(f", {n}={_short(v)}" for n, v in self.options.items())
@@ -42,11 +47,10 @@ class Exhibit:
         for name, array in [*self.arrays.items(), ("dy", self.dy)]:
             if array is not None:
                 out += _labelled(name, _numbers(array) if np.size(array) <= 144 else [f"{np.size(array)} numbers"])
-        name = f"d{self.argument}"
         if self.analytic.dtype == object or max(self.analytic.size, self.numeric.size) > 144:
             return out
-        out += _labelled(f"{name}, yours", _numbers(self.analytic))
-        out += _labelled(f"{name}, right", _numbers(self.numeric))
+        out += _labelled(f"{self.name}, yours", _numbers(self.analytic))
+        out += _labelled(f"{self.name}, right", _numbers(self.numeric))
         return out
 
 
@@ -151,7 +155,7 @@ class Diagnosis:
         case = self.exhibit and {
             "arrays": {n: None if a is None else np.asarray(a).tolist() for n, a in self.exhibit.arrays.items()},
             "options": {n: np.asarray(v).tolist() for n, v in self.exhibit.options.items()},
-            "dy": self.exhibit.dy.tolist(),
+            "dy": None if self.exhibit.dy is None else self.exhibit.dy.tolist(),
             "argument": self.exhibit.argument,
             "analytic": self.exhibit.analytic.tolist() if self.exhibit.analytic.dtype != object else None,
             "numeric": self.exhibit.numeric.tolist(),

@@ -9,7 +9,13 @@ from numpy_resnet.gradcheck.awkward import Case
 from numpy_resnet.gradcheck.diagnosis import Diagnosis, Exhibit, Maps
 from numpy_resnet.gradcheck.findings import Finding
 from numpy_resnet.gradcheck.finite_differences import _argument_names, _name
-from numpy_resnet.gradcheck.invariants import conventions, forward_against_definition, linearity, second_call
+from numpy_resnet.gradcheck.invariants import (
+    conventions,
+    forward_against_definition,
+    linearity,
+    second_call,
+    wrong_forward,
+)
 from numpy_resnet.gradcheck.shrink import smallest
 from numpy_resnet.gradcheck.specs import SPECS
 from numpy_resnet.gradcheck.trial import Evidence, Trial, UnsteadyError, quiet
@@ -95,6 +101,8 @@ def _examine(title, f, f_backward, cases, seed, complex_step=False, spec=None):
         told = max(explained, key=lambda finding: finding.confidence)
         shown = _exhibit(told, evidence, partial(_still_wrong, f, f_backward, seed, spec))
         maps = Maps.of(max(_about(told, evidence), key=lambda e: e.numeric.size))
+    elif spec and any(problem.cause == "forward_wrong" for problem in problems):
+        shown = _exhibit_forward(f, spec, cases)
     return Diagnosis(title, verdict, tuple(findings), shown, maps, len(cases), judged, kinks, tuple(failures))
 
 
@@ -162,6 +170,15 @@ def _exhibit(finding, evidence, still_wrong):
     first = min(shows or group, key=lambda e: e.numeric.size + e.dy.size)
     cause = finding.cause if shows else None
     return Exhibit.of(smallest(first, partial(still_wrong, first.name, cause)))
+
+
+def _exhibit_forward(f, spec, cases):
+    """The smallest case in which y is wrong."""
+    wrong = [w for case in cases if (w := wrong_forward(f, spec, case))]
+    if not wrong:
+        return None
+    first = min(wrong, key=lambda w: w.numeric.size + sum(np.size(a) for a in w.case.arrays.values()))
+    return Exhibit.of(smallest(first, lambda case, dy: wrong_forward(f, spec, case)))
 
 
 def _about(finding, evidence):

@@ -102,7 +102,10 @@ CAUSES = {  # code: (what is the matter, what to do)
         "a parameter in the formula is not the one of the forward",
         "keep the parameters that the forward used in the cache",
     ),
-    "not_linear": ("backward is not linear in dy", "nothing in a backward may depend on the size or sign of dy"),
+    "not_linear": (
+        "backward is not linear in dy",
+        "every term has dy in it, once: none without dy, none with its square or sign",
+    ),
     "unknown": ("it is none of the mistakes that are known here", "derive this gradient again, for the smallest case"),
 }
 

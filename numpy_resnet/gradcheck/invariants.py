@@ -1,7 +1,10 @@
 """What must hold beside the derivative, and what no derivative shows."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from numpy_resnet.gradcheck.awkward import Case
 from numpy_resnet.gradcheck.findings import Finding
 from numpy_resnet.gradcheck.trial import FAULTS, Trial, UnsteadyError, same, told
 
@@ -13,11 +16,11 @@ def forward_against_definition(trial, spec):
     if trial.y.shape != expected.shape:
         text = f"expected y of shape {expected.shape}, got {trial.y.shape} ({case.label})"
         return [Finding("y", "forward_wrong", text, 0.99)]
-    wrong = ~(np.abs(trial.y - expected) <= 1e-6 * np.abs(expected).max(initial=0) + 1e-7 * np.abs(expected))
+    wrong = _off(trial.y, expected)
     found = []
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        text = f"y{list(at) if at else ''} is {trial.y[at]:.6g}, {expected[at]:.6g} by the definition ({case.label})"
+        text = f"y{list(at) if at else ''} is {trial.y[at]:.6g} and should be {expected[at]:.6g} ({case.label})"
         k = _constant(trial.y, expected)
         text += f"; all of it is {k:.6g} times as large" if k else ""
         found.append(Finding("y", "forward_wrong", text, 0.99, f"{wrong.sum()} of {wrong.size} entries of y"))
@@ -30,6 +33,32 @@ def forward_against_definition(trial, spec):
                 text = f"{name} in the cache is {ratio:.4g} times that of the batch (the biased one is asked for)"
                 found.append(Finding("y", "forward_wrong", text, 0.9, f"cache.{name}"))
     return found
+
+
+def _off(y, expected):
+    """Where an output is not what it should be."""
+    return ~(np.abs(y - expected) <= 1e-6 * np.abs(expected).max(initial=0) + 1e-7 * np.abs(expected))
+
+
+class WrongForward(NamedTuple):
+    """A case in which the forward is wrong, as shrink.smallest makes it smaller."""
+
+    case: Case
+    name: str
+    analytic: np.ndarray
+    numeric: np.ndarray
+    dy: None = None
+
+
+def wrong_forward(f, spec, case):
+    """A WrongForward, if y has the right shape and other numbers than it should; else None."""
+    try:
+        expected = np.asarray(spec.definition(*case.copies(), **case.options), float)
+        y = np.array(f(*case.copies(), **case.options)[0], float)
+    except FAULTS:
+        return None
+    fits = y.shape == expected.shape and y.size
+    return WrongForward(case, "y", y, expected) if fits and _off(y, expected).any() else None
 
 
 def _constant(y, expected):
@@ -101,7 +130,8 @@ def conventions(f, f_backward, spec, rng):
             at = (case.arrays[name] == 0) & ~np.isclose(got, 0)
             if at.any():
                 text = f"where x is 0 the gradient is 0 by convention; in {at.sum()} places it is not"
-                return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "every x that is 0")]
+                advice = "compare with > 0, not with >= 0"
+                return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "every x that is 0", advice)]
         elif not np.allclose(got.sum(axis=(2, 3)), right.sum(axis=(2, 3))):
             sums = f"{got.sum():.4g}, not {right.sum():.4g}, the sum of dy"
             text = f"with equal pixels in a window the gradients add up to {sums}"

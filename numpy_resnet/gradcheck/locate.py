@@ -49,7 +49,10 @@ def _which(touched, name):
     if len(where) == 1:
         words = {0: f"the first {name}", n - 1: f"the last {name}"}
         return words.get(int(where[0]), f"{name} {where[0]} of {n}")
-    return f"{PLURAL.get(name, name)} {', '.join(map(str, where[:6]))} of {n}"
+    listed = ", ".join(map(str, where[:6])) + (", ..." if len(where) > 6 else "")
+    if name.startswith("index of axis"):
+        return f"indices {listed} of {n} along {name.removeprefix('index of ')}"
+    return f"{PLURAL.get(name, name)} {listed} of {n}"
 
 
 def _border(shape):

@@ -32,7 +32,7 @@ def smallest(e, still_wrong):
     left = max(left, 6)
     for case in _whole_numbers(e.case):
         e = attempt(case) or e
-    for dy in _whole_upstreams(e.dy):
+    for dy in _whole_upstreams(e.dy) if e.dy is not None else ():
         found = attempt(e.case, dy)
         if found:
             return found

@@ -1,5 +1,6 @@
 """One forward and one backward of somebody's functions, watched: nothing that they do stops the doctor."""
 
+import re
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Trial:
         try:
             result = self.f(*self.args, **self.case.options)
         except FAULTS as error:
-            return self._problem("raises", "y", f"the forward raised {told(error)}")
+            return self._problem("raises", "y", f"the forward raised {told(error)}; {self._called()}")
         if not isinstance(result, tuple) or len(result) != 2:
             came = f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
             return self._problem("not_returned", "y", f"the forward must `return y, cache`; it returned {came}")
@@ -109,7 +110,7 @@ class Trial:
         try:
             returned = self.f_backward(dy, self.cache)
         except FAULTS as error:
-            self._problem("raises", self._all(), f"the backward raised {told(error)}")
+            self._problem("raises", self._all(), f"the backward raised {told(error)}; {self._called()}")
             return
         gradients, names = _listed(returned), list(self.case.arrays)
         if any(gradient is not None for gradient in gradients[len(names) :]):
@@ -123,9 +124,10 @@ class Trial:
         self._written("backward", self.args)
         for name in names:
             if name not in self.case.differentiable() and self.gradients[name] is not None:
-                kind = "a constant" if is_float(self.case.arrays[name]) else "no array of floats"
-                text = f"a gradient came for {name}, which is {kind}: return None in its place, or leave it out"
-                self._problem("not_returned", f"d{name}", text, 0.8)
+                array = self.case.arrays[name]
+                kind = "None here" if array is None else "a constant" if is_float(array) else "no array of floats"
+                text = f"{name} was {kind}, so d{name} must be None, or left out; something else came"
+                self._problem("not_returned", f"d{name}", text, 0.8, advice=f"return None where {name} has no gradient")
         if not self.problems:
             self._repeat(returned)
 
@@ -150,6 +152,12 @@ class Trial:
             elif not same(one, now) or not same(one, before):
                 text = "the array that was returned first was changed by the second call"
                 self._problem("stale_state", f"d{name}", text)
+
+    def _called(self):
+        """The arguments of the forward, in words."""
+        words = [f"{n} {'None' if a is None else 'x'.join(map(str, np.shape(a)))}" for n, a in self.case.arrays.items()]
+        words += [f"{n}={v if np.ndim(v) < 1 or isinstance(v, tuple) else '...'}" for n, v in self.case.options.items()]
+        return f"called with {', '.join(words)}"
 
     def _written(self, who, args):
         for name, old, new in zip(self.case.arrays, self.case.arrays.values(), args, strict=True):
@@ -253,8 +261,14 @@ def told(error):
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     line = f", at `{last.line}` (line {last.lineno})" if last and last.line else ""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}{line}"
+    return f"{type(error).__name__}: {plain(str(error))[:160]}{line}"
+
+
+def plain(text):
+    """What an error says, without the words that only NumPy's authors know."""
+    text = " ".join(text.split())
+    match = re.match(r"(\w+): .*core dimension.*size (\d+) is different from (\d+)", text)
+    return f"{match[1]}: the inner sizes, {match[3]} and {match[2]}, must be the same" if match else text
 
 
 def keep(gradient):

@@ -192,7 +192,7 @@ def test_an_exception_tells_the_line_of_the_students_file():
 
 
 HOSTILE = {  # body of relu: what the verdict must say
-    "while True: pass": "took more than 1 seconds",
+    "while True: pass": "It was in relu, at `while True: pass` (ex01_relu.py, line 4)",
     "exit()": "relu raises SystemExit",
     "import os; os._exit(0)": "it ended the process",
     "import os\nwhile True: os.fork()": "another process (os.fork)",
@@ -255,7 +255,7 @@ def test_patching_numpy_or_equality_gains_nothing():
     )
     verdict = verdict_on(patched + liar)
     assert verdict.status == "failed"
-    assert "forward_wrong" in verdict.text
+    assert "y is wrong" in verdict.text
     assert verdict.score < 0.2
 
 

@@ -16,7 +16,8 @@
 # cols[n, (c, kh, kw), (oh, ow)] = x[n, c, oh*SH - PH + kh, ow*SW - PW + kw], or zero where that is padding
 #
 # kernel_size, stride and padding are an integer or a pair (height, width); `pair` and `output_size` are there for you.
-# Nothing else has to be remembered, so both functions return a bare array, without a cache.
+# Nothing else has to be remembered, so both functions return a bare array, without a cache: col2im is the backward of
+# im2col, and im2col that of col2im.
 #
 # **By hand.** One image with one channel, 3x3, and a kernel of 2x2: four windows of four pixels.
 #

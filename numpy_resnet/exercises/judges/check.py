@@ -19,6 +19,7 @@ class Check(NamedTuple):
     weight: float = 1.0
     text: str = ""  # what is wrong, or, of a share between, what is missing
     unfinished: bool = False
+    asked: bool = True  # False: something before it was wrong
 
     @property
     def passed(self):
@@ -44,7 +45,7 @@ class NotReadyError(Exception):
 def parts(subject, text="", unfinished=False, share=0.0, only=PARTS):
     """The same answer to all parts; the text is told once."""
     for i, part in enumerate(only):
-        yield Check(subject, part, share, PARTS[part], text if i == 0 else "", unfinished)
+        yield Check(subject, part, share, PARTS[part], text if i == 0 else "", unfinished, asked=i == 0)
 
 
 def first_call(name, call):
@@ -56,8 +57,10 @@ def first_call(name, call):
         if error.unfinished:
             where = f"{about['file']}, line {about['number']}"
             raise NotReadyError(f"{name} is not written yet ({where})", unfinished=True) from None
-        way = "".join(f"\n    {line}" for line in about["way"])
-        raise NotReadyError(f"{name} raises {error.told}{way}") from None
+        way = "".join(f"\n    {line}" for line in about["way"][:-1])  # the last is told already
+        cache = "\n  A backward sees dy and its cache alone: what it needs has to be in the cache."
+        hint = cache if about["type"] == "NameError" and "backward" in name else ""
+        raise NotReadyError(f"{name} raises {error.told}{way and f'{chr(10)}  on the way from'}{way}{hint}") from None
 
 
 def missing(student, *names):
@@ -76,7 +79,8 @@ def misshapen(name, value, expected):
     if not isinstance(value, np.ndarray | np.generic | float | int):
         return f"{name} must be an array of real numbers; it is: {type(value).__name__}"
     if np.shape(value) != np.shape(expected):
-        return f"{name} must have shape {np.shape(expected)}; it has {np.shape(value)}"
+        empty = " (a slice PH:-PH is empty where PH is 0)" if 0 in np.shape(value) else ""
+        return f"{name} must have shape {np.shape(expected)}; it has {np.shape(value)}{empty}"
     return ""
 
 
@@ -92,14 +96,14 @@ def difference(name, value, expected, tolerance=1e-6):
         return ""
     at = tuple(int(i) for i in np.argwhere(off)[0])
     place = str(list(at)) if at else ""
-    return f"{name}{place} is {value[at]:.6g}; {expected[at]:.6g} is right ({off.sum()} of {off.size} entries are off)"
+    return f"{name}{place} is {value[at]:.6g}, should be {expected[at]:.6g} ({off.sum()} of {off.size} entries are off)"
 
 
 def narrow(name, value):
     """What is wrong with the dtype of something made of float32 arrays; "" if nothing."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype != np.float32:
         return (
-            f"for float32 arrays {name} is {value.dtype}: dtype in = dtype out. New arrays take it from x, "
-            "np.zeros(shape, x.dtype); Python's numbers keep it, NumPy's float64 numbers do not"
+            f"for float32 arrays {name} is {value.dtype}: dtype in = dtype out. A new array has to be told its dtype, "
+            "as in np.zeros(shape, dy.dtype); times a Python number it keeps it, times an np.float64 it does not"
         )
     return ""

@@ -58,13 +58,13 @@ def judge_checker(student, seed):
         alarms = [name for name, called_right in _verdicts(student, _right(), seed) if not called_right]
     except NotReadyError as error:
         for i, (part, weight) in enumerate(weights.items()):
-            yield Check(subject, part, 0.0, weight, "" if i else error.text, error.unfinished)
+            yield Check(subject, part, 0.0, weight, "" if i else error.text, error.unfinished, asked=not i)
         return
     first, second = weights
     text = f"it calls these wrong, which are right: {', '.join(alarms)}" if alarms else ""
     yield Check(subject, first, float(not alarms), weights[first], text)
     if alarms:
-        yield Check(subject, second, 0.0, weights[second], "it counts what is found once no right one is called wrong")
+        yield Check(subject, second, 0.0, weights[second], asked=False)
         return
     kept = [name for name, called_right in _verdicts(student, _wrong(), seed) if called_right]
     found = len(WRONG) - len(kept)

@@ -16,11 +16,12 @@ SIZE = 100352, 64  # 32 images in the first stage: 32 * 56 * 56 pixels
 ROUNDS = 9
 GAINS = 0.5, 1.0, 2**0.5, 2.0
 WORDS = 40
+UNASKED = "it was not asked"
 
 
 def judge_fast(student, seed):
     subject, rng = "sums_of_upstream", np.random.default_rng(seed)
-    answers = dict.fromkeys(FAST_PARTS, "it was not asked")
+    answers = dict.fromkeys(FAST_PARTS, UNASKED)
 
     def call(dy, x_hat, **how):
         return first_call(subject, lambda: student.call(subject, dy, x_hat, watch=False, **how))
@@ -35,11 +36,11 @@ def judge_fast(student, seed):
     except NotReadyError as error:
         answers |= dict.fromkeys(answers, "") | {values: error.text}
         for part, text in answers.items():
-            yield Check(subject, part, 0.0, FAST_PARTS[part], text, error.unfinished)
+            yield Check(subject, part, 0.0, FAST_PARTS[part], text, error.unfinished, asked=bool(text))
         return
     for part, text in answers.items():
-        asked = text != "it was not asked"
-        yield Check(subject, part, float(not text), FAST_PARTS[part], text if asked else "")
+        asked = text != UNASKED
+        yield Check(subject, part, float(not text), FAST_PARTS[part], text if asked else "", asked=asked)
 
 
 def _wrong_sums(call, rng):

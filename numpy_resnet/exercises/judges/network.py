@@ -48,7 +48,8 @@ def judge_function(subject, student, name, calls, seed):
         wrong[INVARIANTS] = wrong[INVARIANTS] or narrow(what, value)
     for part, text in wrong.items():
         passed = not text and not (wrong[VALUES] and part == INVARIANTS)
-        yield Check(subject, part, float(passed), PARTS[part], text)
+        asked = not wrong[VALUES] or part == VALUES
+        yield Check(subject, part, float(passed and asked), PARTS[part], text if asked else "", asked=asked)
 
 
 def _copies(args):
@@ -113,7 +114,8 @@ def judge_resnet18(student, seed):
     yield Check(subject, SHAPE, 1, PARTS[SHAPE])
     for part, text in wrong.items():
         passed = not text and not (wrong[VALUES] and part == INVARIANTS)
-        yield Check(subject, part, float(passed), PARTS[part], text)
+        asked = not wrong[VALUES] or part == VALUES
+        yield Check(subject, part, float(passed and asked), PARTS[part], text if asked else "", asked=asked)
 
 
 def _examine_network(student, x, params, dy, right, blocks):

@@ -20,9 +20,11 @@ from numpy_resnet.exercises.judges.check import (
     narrow,
     parts,
 )
+from numpy_resnet.exercises.tell import tell
 
 UNASKED = {"writes_input", "writes_upstream", "stale_state", "not_linear"}  # what no slope shows: the invariants
 WITH_FORWARD_ALONE = 0.4
+BARE = ("im2col", "col2im")  # these return an array, and each is the other's backward
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Op:
     op: str
     f: str = ""
     f_backward: str | None = ""
+    cache: str = ""  # the name of the cache's type, where a later exercise builds on it
     parts = PARTS
 
     @property
@@ -64,8 +67,9 @@ class Op:
 
     def _functions(self, student):
         name, backward = self.names
-        if self.op in ("im2col", "col2im") and not self.f:
-            return gradcheck.op_pair(self.op, {n: student.function(n) for n in (name, backward)})
+        if self.op in BARE and backward is None:
+            bare = student.function(name)
+            return lambda *args, **options: (bare(*args, **options), None), None
         f = student.function(name, opaque=True)
         return f, None if backward is None else student.function(backward)
 
@@ -83,6 +87,11 @@ class Op:
         right = np.asarray(gradcheck.SPECS[self.op].definition(*case.copies(), **case.options))
         if wrong := misshapen("y", y, right):
             raise NotReadyError(f"{self.names[0]}: {wrong}")
+        if self.cache and type(cache).__name__ != self.cache:
+            raise NotReadyError(
+                f"{self.names[0]} must return y, {self.cache}(...): a later exercise takes that cache; "
+                f"it returned a {type(cache).__name__}"
+            )
         if f_backward is None:
             return
         rng = np.random.default_rng(seed)
@@ -101,7 +110,7 @@ class Op:
         """The backward is not there, or it fails at once: what the forward is worth."""
         found = self._diagnose(f, None, seed)
         if not found.ok:
-            yield from parts(subject, str(found))
+            yield from parts(subject, tell(found, self.op))
             return
         yield from parts(subject, error.text, error.unfinished, WITH_FORWARD_ALONE)
 
@@ -110,13 +119,13 @@ class Op:
         easy = gradcheck.awkward_cases(self.op)[0].label
         wrong = {label for label, cause in found.failures if cause not in UNASKED}
         broken = {cause for _, cause in found.failures} & UNASKED
-        told = "" if found.ok and not wrong else str(found)
+        told = "" if found.ok and not wrong else tell(found, self.op)
         yield Check(subject, VALUES, float(easy not in wrong), PARTS[VALUES], told if easy in wrong else "")
         telling = told if wrong and easy not in wrong else ""
         yield Check(subject, AWKWARD, float(not wrong), PARTS[AWKWARD], telling)
         kept = easy not in wrong and not broken and not dtype
         text = (told if broken and not wrong else "") or ("" if wrong else dtype)
-        yield Check(subject, INVARIANTS, float(kept), PARTS[INVARIANTS], text)
+        yield Check(subject, INVARIANTS, float(kept), PARTS[INVARIANTS], text, asked=easy not in wrong)
 
 
 def _other_dtype(op, f, f_backward, seed):

@@ -3,11 +3,13 @@
 It knows no answer and judges nothing, so nothing can be gained by changing it.
 """
 
+import faulthandler
 import importlib
 import importlib.util
 import inspect
 import linecache
 import os
+import signal
 import sys
 import traceback
 import weakref
@@ -283,6 +285,8 @@ def main():
     os.dup2(null, 0)
     os.dup2(2, 1)  # what is printed goes where errors go, and is shown
     sys.stdout.reconfigure(line_buffering=True)
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)  # asked where it is, it says so
     Child(line_in, line_out).serve()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ class Student:
     def __init__(self, files, module, *, limits=LIMITS, trusted=False):
         self.files, self.module, self.limits, self.trusted = files, module, limits, trusted
         self.held, self.count, self.released, self.callbacks = {}, 0, [], {}
-        self.printed, self.loudness, self.reason = "", 0, None
+        self.printed, self.loudness, self.reason, self.tail = "", 0, None, b""
+        self.where = ""
         self.deadline, self.end = float("inf"), time.monotonic() + limits.whole
 
     def __enter__(self):
@@ -266,6 +268,7 @@ class Student:
                 if self.loudness < 4000:
                     self.printed += data[: 4000 - self.loudness].decode(errors="replace")
                 self.loudness += len(data)
+                self.tail = (self.tail + data)[-4000:]
                 if self.loudness > self.limits.output:
                     self._stop("loud")
 
@@ -273,8 +276,28 @@ class Student:
         while not self.stopped.wait(0.05):
             now = time.monotonic()
             if now > self.deadline or (now > self.end and self.deadline < float("inf")):
+                self._ask_where()
                 self._stop("slow" if now > self.deadline else "long")
                 return
+
+    def _ask_where(self):
+        """Let a child that does not come back say in which line it is: the first of them that is the student's."""
+        if not hasattr(signal, "SIGUSR1"):
+            return
+        with contextlib.suppress(OSError):
+            os.kill(self.process.pid, signal.SIGUSR1)
+        self.stopped.wait(0.3)
+        told = self.tail.decode(errors="replace")
+        match = re.search(rf'File "{re.escape(str(self.folder))}/(\S+)", line (\d+) in (\S+)', told)
+        self.printed = self.printed.partition("Current thread 0x")[0]
+        if match:
+            lines = self.files.get(match[1], "").splitlines()
+            line = lines[int(match[2]) - 1].strip() if int(match[2]) <= len(lines) else ""
+            self.where = f" It was in {match[3]}, at `{line}` ({match[1]}, line {match[2]})"
+
+    def stop(self):
+        """End the child, from another thread."""
+        self._stop("asked")
 
     def _stop(self, reason):
         self.reason = self.reason or reason
@@ -295,8 +318,10 @@ class Student:
     def _why_it_ended(self, seconds):
         if self.reason:
             return {
-                "slow": f"it took more than {seconds:g} seconds: is there a loop without an end?",
-                "long": f"the whole exercise took more than {self.limits.whole:g} seconds: look for loops over pixels",
+                "slow": f"it took more than {seconds:g} seconds: is there a loop without an end?{self.where}",
+                "long": f"the whole exercise took more than {self.limits.whole:g} seconds: are there loops over pixels?"
+                f"{self.where}",
+                "asked": "the check was ended",
                 "loud": f"it printed more than {self.limits.output:,} bytes: take the prints out of the loops",
             }[self.reason]
         code = self.process.wait()
