@@ -83,6 +83,7 @@ def add_commands(commands):
 
     add = new_command(inner, run_dev_check, "dev-check", "for authors: is every exercise in order?").add_argument
     add("names", nargs="*", metavar="NAME", help="(default: all)")
+    add("--students", type=at_least(1), metavar="N", help="instead: whether the solution passes with so many seeds")
 
 
 def _in_folder(inner, run, name, help, description=None):
@@ -291,13 +292,19 @@ def _points(text):
 
 
 def run_dev_check(args):
-    from numpy_resnet.exercises.dev import dev_check
+    from numpy_resnet.exercises import dev
 
     code = 0
     for exercise in _chosen(args.names):
-        problems, measured = dev_check(exercise)
-        zoo = f"{measured['caught']} of {measured['zoo']} bugs caught" if measured["zoo"] else ""
-        print(f"{exercise.file:<26} {measured['seconds']:>5.1f} s  {zoo:<22} {'ok' if not problems else ''}".rstrip())
+        if args.students:
+            seeds = dev.refused(exercise, args.students)
+            problems = [f"the solution does not pass with the seeds {seeds}"] if seeds else []
+            measured = f"{args.students - len(seeds)} of {args.students} seeds"
+        else:
+            problems, numbers = dev.dev_check(exercise)
+            zoo = f"{numbers['caught']} of {numbers['zoo']} bugs caught" if numbers["zoo"] else ""
+            measured = f"{numbers['seconds']:>5.1f} s  {zoo:<22}"
+        print(f"{exercise.file:<26} {measured} {'ok' if not problems else ''}".rstrip(), flush=True)
         for problem in problems:
             print(f"  {problem}")
         code |= bool(problems)

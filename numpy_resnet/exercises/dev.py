@@ -95,3 +95,9 @@ def dev_check(exercise):
         *(f"the check does not catch {name}" for name in kept),
     ]
     return problems, {"seconds": after.seconds, "zoo": tried, "caught": tried - len(kept)}
+
+
+def refused(exercise, students):
+    """The seeds of made-up students, of so many, with which the solution does not pass."""
+    seeds = [seed_of(f"student {n}") for n in range(students)]
+    return [seed for seed in seeds if not judge(exercise, solved(), seed=seed, student=Local).passed]
