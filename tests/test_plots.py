@@ -53,6 +53,7 @@ def every_picture():
     curve = Curve(np.array([0, 0.5, 1]), np.array([0, 0.8, 1]))
     return {
         "learning_curves": plots.learning_curves(history([0.6, 0.9, 0.95])),
+        "compared_curves": plots.compared_curves({"yours": history([0.6, 0.9]), "ours": history([0.5, 0.8, 0.9])}),
         "confusion_matrix": plots.confusion_matrix(np.diag([4] * 10), DIGITS),
         "roc": plots.roc(curve, 0.65, point=(0.5, 0.8, 0.5), title="dogs"),
         "heat_maps": plots.heat_maps(x, RNG.random((9, 4, 4)), ["a\nb"] * 9, title="Where it looks"),
@@ -117,6 +118,23 @@ def test_all_of_a_short_history_is_in_the_picture():
             low, high = axes.get_ylim()
             for line in axes.lines:
                 assert ((low < line.get_ydata()) & (line.get_ydata() < high)).all()
+
+
+def test_two_trainings_are_compared_epoch_by_epoch():
+    mine, theirs = history([0.6, 0.9, 0.98]), history([0.5, 0.97])
+    loss, accuracy = plots.compared_curves({"yours": mine, "ours": theirs}, "Both").axes
+    for axes, key, times in ((loss, "train_loss", 1), (accuracy, "val_accuracy", 100)):
+        lines = {line.get_label(): line for line in axes.lines}
+        for name, rows, color in (("yours", mine, plots.VERMILLION), ("ours", theirs, plots.BLUE)):
+            np.testing.assert_allclose(lines[name].get_ydata(), [times * row[key] for row in rows])
+            np.testing.assert_array_equal(lines[name].get_xdata(), [row["epoch"] for row in rows])
+            assert lines[name].get_color() == color
+        assert lines["yours"].get_zorder() > lines["ours"].get_zorder()
+    assert words(accuracy) == ["yours 98.00", "ours 97.00"]
+    assert loss.get_yscale() == "log"
+    for wrong in ({}, {"yours": mine}, {"yours": mine, "ours": []}):
+        with pytest.raises(ValueError, match="two histories"):
+            plots.compared_curves(wrong)
 
 
 @pytest.mark.parametrize("values", [[0.99], [0.5, 0.5], [0.9, 0.991, 0.9905], [1.0, 1.0], [0.0, 0.0]])

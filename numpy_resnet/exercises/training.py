@@ -119,6 +119,7 @@ def time_steps(settings, functions):
     return tuple(statistics.median(seconds) for seconds in times)
 
 
-def save_curves(path, outcomes):
-    """The validation curves of several Outcomes by name, as a picture."""
-    run_folder.save_picture(path, plots.compared_curves({name: outcome.history for name, outcome in outcomes.items()}))
+def save_curves(path, outcomes, title):
+    """The curves of two Outcomes by name, as a picture."""
+    histories = {name: outcome.history for name, outcome in outcomes.items()}
+    run_folder.save_picture(path, plots.compared_curves(histories, title))

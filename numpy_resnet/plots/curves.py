@@ -27,11 +27,8 @@ def learning_curves(history):
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         _quiet_axes(axes, epoch)
-    left.set_yscale("log")
+    _logarithmic(left)
     left.set_ylim(_loss_range(np.concatenate(losses)))
-    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter(NullFormatter())
     right.set_ylim(_accuracy_range(np.concatenate([curve[len(epoch) // 5 :] for curve in accuracies])))
     _draw_curves(left, epoch, losses, lowest, "Loss", "{:.3g}")
     _draw_curves(right, epoch, accuracies, highest, "Accuracy in %", "{:.2f}")
@@ -62,8 +59,7 @@ def compared_curves(histories, title=""):
         axes.set_title(words, loc="left", fontsize=16, color=INK, fontweight="bold", pad=12)
         values = np.concatenate([curve[len(curve) // 5 :] for curve in curves.values()])
         if key == "train_loss":
-            axes.set_yscale("log")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            _logarithmic(axes)
         else:
             axes.set_ylim(_accuracy_range(values))
         to_share = axes.transData + axes.transAxes.inverted()
@@ -94,6 +90,13 @@ def _quiet_grid(axes):
     axes.grid(axis="y", color=FAINT)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", labelsize=13, labelcolor=QUIET, color=QUIET, left=False)
+
+
+def _logarithmic(axes):
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _loss_range(values):
