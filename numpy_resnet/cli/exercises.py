@@ -9,6 +9,8 @@ from numpy_resnet.cli.instructors import select
 from numpy_resnet.cli.options import at_least, new_command
 from numpy_resnet.exercises import report
 from numpy_resnet.exercises.folder import Folder, account, exercise_file
+from numpy_resnet.exercises.lessons import to_notebook
+from numpy_resnet.exercises.watch import watch
 from numpy_resnet.files import write_text
 
 HELP = """\
@@ -124,8 +126,6 @@ def _what_now(folder, chosen, verdict):
 
 
 def run_watch(args):
-    from numpy_resnet.exercises.watch import watch
-
     return watch(Folder(args.dir), args.name)
 
 
@@ -170,9 +170,6 @@ def run_solution(args):
 
 
 def run_notebook(args):
-    from numpy_resnet.exercises.folder import STATE
-    from numpy_resnet.exercises.lessons import to_notebook
-
     folder = Folder(args.dir)
     chosen = [folder.find(name) for name in args.names] or folder.exercises
     out = folder.path / "notebooks"

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from numpy_resnet import __version__
+from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.files import write_text
 
 SCHEMA = Path(__file__).with_name("grades.schema.json")  # what `grade --json` writes
@@ -97,6 +98,4 @@ def table(grades):
 
 
 def _files(grade):
-    from numpy_resnet.exercises.catalogue import EXERCISES
-
     return [EXERCISES[verdict.exercise].file for verdict in grade.verdicts]

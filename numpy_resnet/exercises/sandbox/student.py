@@ -41,6 +41,8 @@ class StudentError(Exception):
     """The student's code raised something. `told` is one line, with the line of code; the doctor shows it."""
 
     def __init__(self, about):
+        about = {key: value[:300] if isinstance(value, str) else value for key, value in about.items()}
+        about["way"] = [str(step)[:300] for step in about["way"][:8]]
         self.about, self.type, self.unfinished = about, about["type"], _is_unfinished(about)
         place = f", at `{about['line']}` ({about['file']}, line {about['number']})" if about["file"] else ""
         self.told = f"{about['type']}: {about['message'][:160]}{place}"
@@ -199,7 +201,10 @@ class Student:
         if "refused" in body:
             raise RunawayError(f"it wanted {body['refused']}, which an exercise may not have")
         if "error" in body:
-            raise StudentError(body["error"])
+            try:
+                raise StudentError(body["error"])
+            except (KeyError, TypeError, AttributeError) as error:
+                raise self._broken(error) from None
         return body, arrays
 
     def _answer(self, body, arrays):

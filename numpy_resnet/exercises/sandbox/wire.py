@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-LARGEST = 2**29  # bytes in one message
+LARGEST, LONGEST = 2**29, 2**24  # bytes in one message, and of its head
 NUMBERS = {np.dtype(code).str for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")}
 
 
@@ -76,7 +76,7 @@ def receive(file):
     """(body, arrays that can be written to).   Raises EOFError at the end, BrokenMessageError for nonsense."""
     try:
         (size,) = struct.unpack("<I", _exactly(file, 4))
-        if size > LARGEST:
+        if size > LONGEST:
             raise BrokenMessageError(f"a head of {size:,} bytes")
         head = json.loads(_exactly(file, size))
         dtypes = [np.dtype(code) for code, _ in head["arrays"]]
