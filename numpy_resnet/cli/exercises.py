@@ -8,7 +8,7 @@ from numpy_resnet.cli import instructors
 from numpy_resnet.cli.instructors import select
 from numpy_resnet.cli.options import at_least, new_command
 from numpy_resnet.exercises import report
-from numpy_resnet.exercises.folder import Folder, account, exercise_file
+from numpy_resnet.exercises.folder import STATE, Folder, account, exercise_file
 from numpy_resnet.exercises.lessons import to_notebook
 from numpy_resnet.exercises.watch import watch
 from numpy_resnet.files import write_text
