@@ -121,7 +121,7 @@ def _what_now(folder, chosen, verdict):
         if next_one := folder.find():
             level, minutes = next_one.lesson.effort
             yield f"Next: {folder.file(next_one).name}, {level.lower()}, about {minutes} minutes"
-        else:
+        elif len(folder.exercises) > 1:
             yield "That was the last. Now the reward: numpy-resnet exercises train"
 
 
@@ -139,13 +139,15 @@ def run_hint(args):
     if exercise is None:
         print("All exercises have passed: there is nothing to give a hint on.")
         return
-    found = folder.hint(exercise, args.again) or folder.hint(exercise, again=True)
+    found = folder.hint(exercise, args.again)
+    new = found is not None and not args.again
+    found = found or folder.hint(exercise, again=True)
     if found is None:
         print(f"there are no hints on {exercise.name} here")
         return
-    print("\n".join(report.hint_lines(exercise, *found)))
+    print("\n".join(report.hint_lines(exercise, folder.most_hints, *found)))
     if found[0] == folder.most_hints:
-        print("\nThat was the last one.")
+        print("\nThat is the last one." if new else "\nThat is the last one, once more.")
 
 
 def run_reset(args):

@@ -1,6 +1,7 @@
 """numpy-resnet exercises release, grade and dev-check: for those who give a course."""
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,8 @@ def run_release(args):
         print("\n".join(found) or f"no answer was found in {args.folder}")
         return 1 if found else 0
     files = release(args.folder, select(args.only), args.hints, args.notebooks)
-    print(f"{len(files)} files in {args.folder}, and no answer in them: {', '.join(files[:3])}, ...")
+    some = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+    print(f"{len(files)} files in {args.folder}, and no answer in them: {some}")
     return 0
 
 
@@ -62,9 +64,10 @@ def run_grade(args):
     from numpy_resnet.exercises import exports, grade
 
     wanted = select(args.only)
-    points = dict(map(_points, args.points))
-    check_names(points)
+    points = dict(_points(text, wanted) for text in args.points)
     submissions = grade.find_submissions(args.folders)
+    if args.gradescope:
+        exports.check_gradescope(args.gradescope, len(submissions))
     for missing in exercises.missing_limits():
         print(f"note: this system has no limit on {missing}", file=sys.stderr)
     began = time.monotonic()
@@ -79,14 +82,14 @@ def run_grade(args):
         exports.write_gradescope(args.gradescope, grades)
 
 
-def _points(text):
+def _points(text, wanted):
     name, _, number = text.partition("=")
-    try:
-        if float(number) >= 0:
-            return name, float(number)
-    except ValueError:
-        pass
-    raise ValueError(f"--points wants NAME=NUMBER, such as conv2d_backward=20; got {text!r}")
+    if not re.fullmatch(r"\d+(\.\d+)?", number):
+        raise ValueError(f"--points wants NAME=NUMBER, such as conv2d_backward=20; got {text!r}")
+    (exercise,) = check_names([name])
+    if exercise not in wanted:
+        raise ValueError(f"--points is for exercises that are graded; {exercise.name} is not among them")
+    return exercise.name, float(number)
 
 
 def run_dev_check(args):

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from numpy_resnet import __version__
 from numpy_resnet.exercises.catalogue import EXERCISES
+from numpy_resnet.exercises.report import Paint, verdict_lines
 from numpy_resnet.files import write_text
 
 SCHEMA = Path(__file__).with_name("grades.schema.json")  # what `grade --json` writes
@@ -26,14 +27,14 @@ def to_gradescope(grade):
     """results.json of one student, as Gradescope's autograder wants it."""
     tests = []
     for verdict, score, most in zip(grade.verdicts, grade.scores, grade.points, strict=True):
-        marks = ", ".join(f"{c.subject} {c.part}: {c.share:.0%}" for c in verdict.checks)
+        lines = verdict_lines(verdict, EXERCISES[verdict.exercise], [], Paint(None, wide=True))
         tests.append(
             {
                 "name": verdict.exercise,
                 "score": score,
                 "max_score": most,
                 "status": "passed" if verdict.passed else "failed",
-                "output": f"{verdict.status}\n{marks}\n\n{verdict.text}".strip(),
+                "output": "\n".join(lines),
                 "output_format": "text",
                 "visibility": "visible",
             }
@@ -61,9 +62,11 @@ def to_junit(grades):
         for verdict, check in cases:
             name = f"{check.subject}: {check.part}"
             case = ElementTree.SubElement(suite, "testcase", classname=verdict.exercise, name=name)
-            if not check.passed:
-                failure = ElementTree.SubElement(case, "failure", message=f"{verdict.status}, {check.share:.0%}")
-                failure.text = _printable(check.text or verdict.text)
+            if check.passed:
+                continue
+            failure = ElementTree.SubElement(case, "failure", message=f"{check.share:.0%} of it")
+            first = next((c.text for c in verdict.checks if c.subject == check.subject and c.text), verdict.text)
+            failure.text = _printable(check.text or ("" if check.asked else "not asked: ") + first.splitlines()[0])
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -73,14 +76,19 @@ def _printable(text):
     return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd]", "?", text)
 
 
+def check_gradescope(path, count):
+    """Raises ValueError where so many students do not go into this path."""
+    if Path(path).suffix == ".json" and count > 1:
+        raise ValueError(f"{path} is one file, and there are {count} students: name a folder")
+
+
 def write_gradescope(path, grades):
     """A file for one student; a folder with a file for each of several."""
+    check_gradescope(path, len(grades))
     path = Path(path)
-    if len(grades) == 1 and path.suffix == ".json":
+    if path.suffix == ".json":
         write_text(path, to_gradescope(grades[0]))
         return
-    if path.suffix == ".json":
-        raise ValueError(f"{path} is one file, and there are {len(grades)} students: name a folder")
     path.mkdir(parents=True, exist_ok=True)
     for grade in grades:
         write_text(path / f"{grade.student}.json", to_gradescope(grade))
@@ -95,6 +103,11 @@ def table(grades):
     for grade in grades:
         cells = " ".join(f"{score:>5.4g}" for score in grade.scores)
         yield f"{grade.student[:wide]:<{wide}}  {grade.score:>7.4g}  {cells}  {grade.seconds:>4.0f} s"
+    most = " ".join(f"{points:>5.4g}" for points in grades[0].points)
+    yield f"{'of':<{wide}}  {grades[0].most:>7.4g}  {most}"
+    for grade in grades:
+        if all(verdict.status == "missing" for verdict in grade.verdicts):
+            yield f"no exercise files: {grade.student}"
 
 
 def _files(grade):

@@ -10,7 +10,7 @@ from pathlib import Path
 from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.exercises.judge import judge
 from numpy_resnet.exercises.lessons import from_notebook, load_lesson, to_notebook
-from numpy_resnet.files import write_text
+from numpy_resnet.files import atomic_write, write_text
 
 STATE = "course.json"
 LARGEST = 2**20  # bytes of one file
@@ -63,23 +63,33 @@ def prerequisites(exercise):
     return [other for other in EXERCISES.values() if other.file in found]
 
 
-def read_sources(folder):
+def read_sources(folder, strict=True):
     """{name.py: source} of the Python files and notebooks that lie directly in a folder; scripts go before notebooks.
 
-    Raises ValueError for a file of more than a megabyte, and for a notebook that is none.
+    Raises ValueError for a file of more than a megabyte, a link, and a notebook that is none; without `strict` such are
+    left out.
     """
     sources = {}
     for path in sorted(Path(folder).glob("*.ipynb")) + sorted(Path(folder).glob("*.py")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"{path} has {path.stat().st_size:,} bytes; an exercise has at most {LARGEST:,}")
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
         try:
-            sources[f"{path.stem}.py"] = from_notebook(text) if path.suffix == ".ipynb" else text
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            sources[f"{path.stem}.py"] = _read(path)
+        except (ValueError, OSError):
+            if strict:
+                raise
     return sources
+
+
+def _read(path):
+    """The code of a script or a notebook."""
+    if path.is_symlink():
+        raise ValueError(f"{path} is a link: put the file itself there")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; an exercise has at most {LARGEST:,}")
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    try:
+        return from_notebook(text) if path.suffix == ".ipynb" else text
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def with_ours(exercise, sources, passed):
@@ -97,9 +107,12 @@ class Folder:
         try:
             self.state = json.loads((self.path / STATE).read_text(encoding="utf-8"))
             self.name = self.state["name"] or account()
-            self.passed, self.given = self.state["passed"], self.state["hints"]
+            self.passed, self.given = dict(self.state["passed"]), dict(self.state["hints"])
             self.exercises = [EXERCISES[name] for name in self.state["exercises"]]
             self.most_hints = int(self.state["most_hints"])
+            whole = all(isinstance(n, int) for n in self.given.values()) and set(self.passed) <= set(EXERCISES)
+            if not (self.exercises and whole and isinstance(self.name, str)):
+                raise ValueError("a part of it is of another kind")
         except FileNotFoundError:
             inner = sorted(path.parent.name for path in self.path.glob(f"*/{STATE}"))
             do = (
@@ -110,14 +123,22 @@ class Folder:
             raise ValueError(
                 f"there are no exercises in {self.path.resolve()}; {do}, or name their folder with --dir"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ValueError(
+                f"{self.path / STATE} wants {error}, which this installation of numpy_resnet does not have: install "
+                "that of your course, or start anew in another folder"
+            ) from None
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.path / STATE} is not what `start` writes ({error!r}); start anew beside it"
             ) from None
 
     @classmethod
     def start(cls, path, name, exercises, most_hints=3, notebooks=False):
-        """Write the files that are not there yet; those that are stay as they are. -> Folder, [files that stayed]"""
+        """Write the files that are not there yet; those that are stay as they are. -> Folder, [files that stayed]
+
+        In a folder that was started before, the exercises are added to those that it has.
+        """
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path} must be a folder, or a name that is free; it is a file")
@@ -129,10 +150,12 @@ class Folder:
                 stayed.append(file)
             else:
                 write_text(path / file, text)
-        if not (path / STATE).exists():
-            names = [exercise.name for exercise in exercises]
-            state = {"name": name, "exercises": names, "most_hints": most_hints, "passed": {}, "hints": {}}
-            write_text(path / STATE, json.dumps(state, indent=1) + "\n")
+        state = {"name": name, "exercises": [], "most_hints": most_hints, "passed": {}, "hints": {}}
+        if (path / STATE).exists():
+            state = cls(path).state
+        wanted = {exercise.name for exercise in exercises} | set(state["exercises"])
+        state["exercises"] = [name for name in EXERCISES if name in wanted]
+        write_text(path / STATE, json.dumps(state, indent=1) + "\n")
         return cls(path), stayed
 
     @property
@@ -160,7 +183,7 @@ class Folder:
 
     def done(self):
         """The names of exercises that have passed, and whose file has not changed since."""
-        sources = read_sources(self.path)
+        sources = read_sources(self.path, strict=False)
         return {name for name, stamp in self.passed.items() if stamp == _stamp(sources, EXERCISES[name])}
 
     def check(self, exercise, **how):
@@ -171,7 +194,8 @@ class Folder:
         if not self.file(exercise).exists():
             name = self.file(exercise).name
             raise ValueError(f"{name} is not there: `numpy-resnet exercises reset {exercise.name}` brings it back")
-        files, ours = with_ours(exercise, read_sources(self.path), self.done())
+        _read(self.file(exercise))  # of the others, what can be read will do
+        files, ours = with_ours(exercise, read_sources(self.path, strict=False), self.done())
         verdict = judge(exercise, files, seed=self.seed, **how)
         if verdict.passed:
             self.passed[exercise.name] = _stamp(files, exercise)
@@ -196,7 +220,8 @@ class Folder:
         if path.exists():
             numbers = (n for n in range(1, 10_000) if not (self.path / f"{path.name}.{n}.bak").exists())
             backup = self.path / f"{path.name}.{next(numbers)}.bak"
-            write_text(backup, path.read_text(encoding="utf-8", errors="surrogateescape"))
+            with atomic_write(backup) as file:
+                file.write(path.read_bytes())
         write_text(self.path / file, text)
         self.passed.pop(exercise.name, None)
         self.save()

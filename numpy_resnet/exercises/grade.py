@@ -56,6 +56,7 @@ class Grade:
                         "part": check.part,
                         "share": round(check.share, 4),
                         "weight": check.weight,
+                        "text": check.text,
                     }
                     for check in verdict.checks
                 ],
@@ -75,19 +76,34 @@ class Grade:
 def find_submissions(folders):
     """[(student, folder)]: each folder is a submission, or holds one folder for each.
 
+    A folder in between, as zip files have it, is looked through.
     Raises ValueError for what is no folder, for none at all, and for two of one name.
     """
     found = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise ValueError(f"{folder} must be a folder: a submission, or one that holds submissions")
-        inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        own = any(folder.glob("ex*.py")) or any(folder.glob("ex*.ipynb"))
-        found += [folder] if own or not inner else inner
-    named = {path.resolve().name: path for path in found}
+        several = not _has_exercises(folder) and _inner(folder)
+        found += several or [folder]
+    named = {path.resolve().name: _where_the_files_are(path) for path in found}
     if not found or len(named) < len(found):
         raise ValueError("there must be submissions, each in a folder with the student's name; two have the same name")
     return list(named.items())
+
+
+def _has_exercises(folder):
+    return any(folder.glob("ex*.py")) or any(folder.glob("ex*.ipynb"))
+
+
+def _inner(folder):
+    """The folders in a folder, but for what systems leave there."""
+    inner = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return sorted(inner)
+
+
+def _where_the_files_are(folder):
+    inner = [] if _has_exercises(folder) else [path for path in _inner(folder) if _has_exercises(path)]
+    return inner[0] if len(inner) == 1 else folder
 
 
 def grade_submission(student, folder, seed_from, names, points):
@@ -97,10 +113,12 @@ def grade_submission(student, folder, seed_from, names, points):
     try:
         sources, problem = read_sources(folder), ""
     except (ValueError, OSError) as error:
-        sources, problem = {}, str(error)
+        sources, problem = read_sources(folder, strict=False), str(error)
     for exercise in EXERCISES.values():
         if f"{exercise.file}.py" not in sources:
-            verdict = _missing(exercise, problem or f"{exercise.file}.py is missing")
+            like = [path.name for path in sorted(folder.glob(f"{exercise.file}*"))]
+            there = f"; there is {like[0]!r}" if like else ""
+            verdict = _missing(exercise, problem or f"{exercise.file}.py is missing{there}")
         elif exercise in exercises or _is_needed(exercise, exercises):
             files, _ = with_ours(exercise, sources, passed)
             verdict = judge(exercise, files, seed=seed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from numpy_resnet.exercises.judges import Check
 from numpy_resnet.exercises.judges.check import NotReadyError, first_call
-from numpy_resnet.exercises.sandbox import LIMITS, RunawayError, Student, StudentError
+from numpy_resnet.exercises.sandbox import LIMITS, EndedError, RunawayError, Student, StudentError
 
 PASSED, UNFINISHED, FAILED, STOPPED = "passed", "unfinished", "failed", "stopped"
 
@@ -36,7 +36,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
     """The Verdict on one exercise. files: {"ex01_relu.py": source, ...}, of which the module may import the others.
 
     student: (files, module) -> a context like Student, for code that is ours. started(child) is told of every child, so
-    that somebody else can stop it.
+    that somebody else can stop it; then EndedError is raised.
     """
     began, checks, texts, printed, stopped = time.perf_counter(), [], [], "", False
     if exercise.threads > 1:
@@ -54,6 +54,10 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
                     problem = error.text
                 except StudentError as error:
                     problem = f"it raised {error.told}"
+                except Exception as error:  # a student must not pay for it, nor a whole class wait
+                    problem = f"the grader failed, not this code ({type(error).__name__}: {error}); please report it"
+                except EndedError:
+                    raise
                 except RunawayError as error:
                     problem, stopped = f"stopped: {error}", True
         finally:
@@ -61,7 +65,8 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
         answers = {part: check._replace(text=_clean(check.text)) for part, check in answers.items()}
         problem = _clean(problem)
         told = [problem, *(check.text for check in answers.values())]
-        texts += [text for text in told if text and text not in texts]
+        head = f"{ask.subject}:\n" if len(exercise.judges) > 1 else ""
+        texts += [head + text for text in told if text and head + text not in texts]
         checks += [
             answers.get(part, Check(ask.subject, part, 0.0, weight, problem, asked=not answers and not i))
             for i, (part, weight) in enumerate(ask.parts.items())

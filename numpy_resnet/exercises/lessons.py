@@ -131,6 +131,26 @@ class Lesson:
                 yield line.strip()
 
 
+def faults(file, source):
+    """What is wrong with the form of a lesson, in words."""
+    head = source.split("# %%")[1] if "# %%" in source else ""
+    number = file[2:4].lstrip("0")
+    if not re.search(rf"^# # {number}\. .+$", head, re.M):
+        yield f"the first cell must have a title, `# # {number}. Name: one clause`"
+    if not re.search(r"^# \*(Easy|Medium|Hard) · \d+ minutes\*$", head, re.M):
+        yield "under the title must stand, for example, `# *Medium · 20 minutes*`"
+    kinds = [cell.kind for cell in split_cells(source)]
+    if odd := sorted(set(kinds) - {"code", "markdown", "derivation", "hints"}):
+        yield f"a cell is called {odd[0]!r}; there are code, [markdown], [markdown] derivation and [markdown] hints"
+    if kinds.count("hints") != 1 or "derivation" not in kinds:
+        yield "there must be one cell `# %% [markdown] hints`, and one `# %% [markdown] derivation` at least"
+    marks = [line.strip() for line in source.splitlines() if "SOLUTION" in line]
+    if not marks or marks != [BEGIN, END] * (len(marks) // 2):
+        yield f"lines {BEGIN!r} and {END!r} must take turns; there are {', '.join(marks) or 'none'}"
+    if 'if __name__ == "__main__":' not in source:
+        yield 'at the end must stand the example by hand, under `if __name__ == "__main__":`'
+
+
 def _joined(cells, change):
     parts = []
     for cell in cells:
@@ -170,7 +190,7 @@ def from_notebook(text):
     try:
         cells = json.loads(text)["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"this is no notebook: {error!r}") from None
     code = "\n\n\n".join(sources) + "\n"
-    return re.sub(r"^(\s*)[%!].*$", r"\1pass", code, flags=re.M)
+    return re.sub(r"^([ \t]*)(%{1,2}[a-zA-Z]|! *\w).*$", r"\1pass", code, flags=re.M)

@@ -6,23 +6,26 @@ import re
 from pathlib import Path
 
 from numpy_resnet.exercises.catalogue import EXERCISES
-from numpy_resnet.exercises.folder import STATE, Folder, exercise_file
+from numpy_resnet.exercises.folder import STATE, Folder, exercise_file, prerequisites
 from numpy_resnet.exercises.lessons import BEGIN, END
 from numpy_resnet.files import write_text
 
 README = """\
 # Exercises: write a ResNet-18 yourself
 
-{count} files, to be worked on in their order. Each says why it matters, gives the shapes and an example by hand, and
-has TODOs where code is missing.
+{count}: {files}.
 
-    pip install numpy-resnet
+A file says why it matters, gives the shapes and an example by hand, and has TODOs where code is missing. The checks come
+with the Python package numpy_resnet.
+
     numpy-resnet exercises watch      (in this folder) checks a file whenever you save it
-    numpy-resnet exercises check relu
-    numpy-resnet exercises hint relu
+    numpy-resnet exercises check {name}
+    numpy-resnet exercises hint {name}
     numpy-resnet exercises list
 
 Open {first} first.
+
+{missing}
 """
 OLD = {".git", ".hg", ".svn", ".ipynb_checkpoints", ".idea", ".vscode", "__pycache__"}
 ARCHIVES = {".zip", ".tar", ".gz", ".bz2", ".xz", ".7z", ".rar", ".whl", ".tgz"}
@@ -39,7 +42,13 @@ def release(path, exercises, most_hints=3, notebooks=False):
         raise ValueError(f"{path} must be a folder that is new or empty")
     Folder.start(path, "", exercises, most_hints, notebooks)
     first, _ = exercise_file(exercises[0], notebooks)
-    write_text(path / "README.md", README.format(count=len(exercises), first=first))
+    names = [exercise_file(exercise, notebooks)[0] for exercise in exercises]
+    needed = {other.file for exercise in exercises for other in prerequisites(exercise)}
+    absent = sorted(needed - {exercise.file for exercise in exercises})
+    missing = f"Some import from {', '.join(absent)}: `check` takes ours; put yours here to run a file by itself."
+    count = f"{len(names)} files, in this order" if len(names) > 1 else "One file"
+    words = {"count": count, "files": ", ".join(names), "first": first, "name": exercises[0].name}
+    write_text(path / "README.md", README.format(**words, missing=missing if absent else "").rstrip() + "\n")
     allowed = {exercise_file(exercise, notebooks)[0] for exercise in exercises} | {"README.md", STATE}
     found = find_leaks(path)
     if found or {entry.name for entry in path.iterdir()} != allowed:

@@ -17,10 +17,9 @@ COLOURS = {PASSED: "32", UNFINISHED: "33", FAILED: "31", STOPPED: "31", "title":
 class Paint:
     """Colours and signs, where the terminal has them."""
 
-    def __init__(self, stream, colours=None):
-        tty = stream is not None and stream.isatty()
-        self.colours = tty if colours is None else colours
-        wide = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8"
+    def __init__(self, stream, wide=False):
+        self.colours = stream is not None and stream.isatty()
+        wide = wide or (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8"
         self.yes, self.no, self.dash, self.full, self.empty = "✓✗·█░" if wide else "+x-#."
 
     def __call__(self, text, colour):
@@ -68,7 +67,7 @@ def list_lines(folder, paint):
         title = title if len(title) <= 25 else title.split(",")[0]
         hints = "?" * folder.given.get(exercise.name, 0)
         yield f"{mark} {exercise.file:<24} {title:<25} {level:<6} {minutes:>3} min {hints}".rstrip()
-    yield ""
+    yield "? is a hint that was given" if folder.given else ""
     yield progress_line(folder, paint)
 
 
@@ -82,9 +81,9 @@ def progress_line(folder, paint, current=None, keys="", width=WIDTH):
     return f"{bar} {words}"[: width + len(bar) - size - 1]
 
 
-def hint_lines(exercise, number, text):
+def hint_lines(exercise, most, number, text):
     kind = ("the concept", "the formula", "the shapes")[number - 1]
-    yield f"{exercise.name}, hint {number} of 3: {kind}"
+    yield f"{exercise.name}, hint {number} of {most}: {kind}"
     yield from ("", *_wrapped(text, "  "))
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 
 from numpy_resnet.exercises import report
+from numpy_resnet.exercises.sandbox import EndedError
 
 PAUSE = 0.15  # seconds between two looks at the files
 KEYS = {"h": "hint", "n": "next", "p": "previous", "l": "list", "c": "check", "r": "reset", "q": "quit"}
@@ -71,6 +72,7 @@ class Session:
             self.lines, self.hinting = [*report.list_lines(self.folder, self.paint), "", "c: back to the check"], False
         elif key == "r":
             file = self.folder.file(self.exercise).name
+            self.hinting = False
             self.lines = [f"Begin {file} anew? Yours is kept beside it.  y: yes, any other key: no"]
             self.asking = True
         return True
@@ -100,7 +102,7 @@ class Session:
         if found is None:
             return ["There are no hints in this folder."]
         end = ["", "That was the last one."] if found[0] == self.folder.most_hints else []
-        return [*report.hint_lines(self.exercise, *found), *end, "", "c: back to the check"]
+        return [*report.hint_lines(self.exercise, self.folder.most_hints, *found), *end, "", "c: back to the check"]
 
     def _go(self, way):
         """To the next one that is not done, in this direction and round; to the next of all where all are."""
@@ -113,7 +115,8 @@ class Session:
     def _reset(self):
         backup = self.folder.reset(self.exercise)
         self.seen = self._stamps()
-        return [f"{self.folder.file(self.exercise).name} is as it was in the beginning; yours is in {backup.name}."]
+        kept = f"; yours is in {backup.name}" if backup else ""
+        return [f"{self.folder.file(self.exercise).name} is as it was in the beginning{kept}."]
 
 
 class Checking:
@@ -146,6 +149,8 @@ class Checking:
     def _run(self):
         try:
             verdict, ours = self.folder.check(self.exercise, started=self._started)
+        except EndedError:
+            return
         except (ValueError, OSError) as error:
             self.lines = textwrap.wrap(str(error), report.WIDTH)
             return
@@ -153,7 +158,7 @@ class Checking:
         if verdict.passed:
             lines += ["", "n goes on. Ours, with the derivation:"]
             lines += [f"  numpy-resnet exercises solution {self.exercise.name}"]
-            if self.folder.find() is None:
+            if self.folder.find() is None and len(self.folder.exercises) > 1:
                 lines += ["That was the last. Now the reward: numpy-resnet exercises train"]
         self.lines = lines
 

@@ -44,7 +44,7 @@ def vectors(e):
         is_vector = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind == "f"
         if is_vector and name in ("running_var", "weight", "class_weight"):
             found |= {name: array, f"{name}^2": array**2}
-    if "labels" in arrays and "class_weight" in e.case.options:
+    if "labels" in arrays and e.case.options.get("class_weight") is not None:
         found["class_weight[label]"] = e.case.options["class_weight"][arrays["labels"]]
     var = arrays.get("running_var")
     if var is None and "weight" in arrays and arrays["weight"].ndim == 1 and arrays["x"].ndim == 4:

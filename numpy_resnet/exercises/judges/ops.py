@@ -43,6 +43,11 @@ class Op:
         return name if backward is None or self.f_backward == "" else backward
 
     @property
+    def easiest(self):
+        """The number of the first case whose sizes all differ."""
+        return 1 if self.op == "linear" else 0
+
+    @property
     def names(self):
         backward = gradcheck.backward_name(self.op) if self.f_backward == "" else self.f_backward
         return self.f or self.op, backward
@@ -50,20 +55,26 @@ class Op:
     def ask(self, student, seed):
         (name, backward), subject = self.names, self.subject
         try:
-            missing(student, *filter(None, self.names))
+            missing(student, name)
             f, f_backward = self._functions(student)
             self._check_shapes(name, f, None, seed)
         except NotReadyError as error:
             yield from parts(subject, error.text, error.unfinished)
             return
         try:
+            if backward:
+                missing(student, backward)
             self._check_shapes(backward, f, f_backward, seed)
         except NotReadyError as error:
             yield from self._forward_alone(subject, f, error, seed)
             return
         yield Check(subject, SHAPE, 1, PARTS[SHAPE])
         found = self._diagnose(f, f_backward, seed)
-        yield from self._verdict(subject, found, _other_dtype(self.op, f, f_backward, seed))
+        least = 0.0
+        if backward and not found.ok and self._diagnose(f, None, seed).ok:
+            least = WITH_FORWARD_ALONE  # who has tried a backward gets no less than who has none
+        for check in self._verdict(subject, found, _other_dtype(self.op, f, f_backward, seed)):
+            yield check._replace(share=max(check.share, least))
 
     def _functions(self, student):
         name, backward = self.names
@@ -78,7 +89,7 @@ class Op:
 
     def _check_shapes(self, name, f, f_backward, seed):
         """The easiest case.   Raises NotReadyError for what is not there, or of another shape"""
-        case = gradcheck.awkward_cases(self.op, seed)[0]
+        case = gradcheck.awkward_cases(self.op, seed)[self.easiest]
         result = first_call(name or self.names[0], lambda: f(*case.copies(), **case.options))
         if not isinstance(result, tuple) or len(result) != 2:
             came = f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
@@ -112,11 +123,12 @@ class Op:
         if not found.ok:
             yield from parts(subject, tell(found, self.op))
             return
-        yield from parts(subject, error.text, error.unfinished, WITH_FORWARD_ALONE)
+        text = f"{error.text}\n  {self.names[0]} is right, which earns {WITH_FORWARD_ALONE:.0%}."
+        yield from parts(subject, text, error.unfinished, WITH_FORWARD_ALONE)
 
     def _verdict(self, subject, found, dtype):
         """The other three parts, from what the doctor found."""
-        easy = gradcheck.awkward_cases(self.op)[0].label
+        easy = gradcheck.awkward_cases(self.op)[self.easiest].label
         wrong = {label for label, cause in found.failures if cause not in UNASKED}
         broken = {cause for _, cause in found.failures} & UNASKED
         told = "" if found.ok and not wrong else tell(found, self.op)

@@ -19,7 +19,7 @@ class Local:
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="exercise-")
         for name, source in self.files.items():
-            Path(self.folder.name, name).write_text(source, encoding="utf-8")
+            Path(self.folder.name, name).write_text(source, encoding="utf-8", errors="surrogateescape")
         self.before = sys.path[:], set(sys.modules)
         sys.path.insert(0, self.folder.name)
         return self

@@ -60,6 +60,10 @@ class RunawayError(BaseException):
     """
 
 
+class EndedError(RunawayError):
+    """Somebody else ended the check: it says nothing about the code."""
+
+
 class Kept:
     """Something that only the child has, such as a cache; a batch norm's shows its mean and var."""
 
@@ -193,7 +197,8 @@ class Student:
                     break
                 body, arrays = self._answer(body, arrays)
         except (EOFError, OSError):
-            raise RunawayError(self._why_it_ended(seconds)) from None
+            kind = EndedError if self.reason == "asked" else RunawayError
+            raise kind(self._why_it_ended(seconds)) from None
         except wire.BrokenMessageError as error:
             raise self._broken(error) from None
         finally:
