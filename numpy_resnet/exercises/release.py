@@ -15,8 +15,8 @@ README = """\
 
 {count}: {files}.
 
-A file says why it matters, gives the shapes and an example by hand, and has TODOs where code is missing. The checks come
-with the Python package numpy_resnet.
+A file says why it matters, gives the shapes and an example by hand, and has TODOs where code is missing. The checks
+come with the Python package numpy_resnet.
 
     numpy-resnet exercises watch      (in this folder) checks a file whenever you save it
     numpy-resnet exercises check {name}
