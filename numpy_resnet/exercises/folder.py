@@ -106,12 +106,13 @@ class Folder:
         self.path = Path(path)
         try:
             self.state = json.loads((self.path / STATE).read_text(encoding="utf-8"))
+            unknown = sorted(set(self.state["exercises"]) - set(EXERCISES), key=str)
             self.name = self.state["name"] or account()
-            self.passed, self.given = dict(self.state["passed"]), dict(self.state["hints"])
-            self.exercises = [EXERCISES[name] for name in self.state["exercises"]]
+            self.passed, self.given = self.state["passed"], self.state["hints"]
+            self.exercises = [EXERCISES[name] for name in self.state["exercises"] if name in EXERCISES]
             self.most_hints = int(self.state["most_hints"])
-            whole = all(isinstance(n, int) for n in self.given.values()) and set(self.passed) <= set(EXERCISES)
-            if not (self.exercises and whole and isinstance(self.name, str)):
+            whole = all(isinstance(n, int) for n in self.given.values()) and self.passed.keys() <= EXERCISES.keys()
+            if not (self.state["exercises"] and whole and isinstance(self.name, str)):
                 raise ValueError("a part of it is of another kind")
         except FileNotFoundError:
             inner = sorted(path.parent.name for path in self.path.glob(f"*/{STATE}"))
@@ -123,15 +124,15 @@ class Folder:
             raise ValueError(
                 f"there are no exercises in {self.path.resolve()}; {do}, or name their folder with --dir"
             ) from None
-        except KeyError as error:
-            raise ValueError(
-                f"{self.path / STATE} wants {error}, which this installation of numpy_resnet does not have: install "
-                "that of your course, or start anew in another folder"
-            ) from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise ValueError(
                 f"{self.path / STATE} is not what `start` writes ({error!r}); start anew beside it"
             ) from None
+        if unknown:
+            raise ValueError(
+                f"{self.path / STATE} has the exercise {unknown[0]!r}, which this installation does not know: "
+                "install numpy_resnet as your course has it"
+            )
 
     @classmethod
     def start(cls, path, name, exercises, most_hints=3, notebooks=False):
@@ -220,8 +221,8 @@ class Folder:
         if path.exists():
             numbers = (n for n in range(1, 10_000) if not (self.path / f"{path.name}.{n}.bak").exists())
             backup = self.path / f"{path.name}.{next(numbers)}.bak"
-            with atomic_write(backup) as file:
-                file.write(path.read_bytes())
+            with atomic_write(backup) as kept:
+                kept.write(path.read_bytes())
         write_text(self.path / file, text)
         self.passed.pop(exercise.name, None)
         self.save()

@@ -17,8 +17,8 @@ COLOURS = {PASSED: "32", UNFINISHED: "33", FAILED: "31", STOPPED: "31", "title":
 class Paint:
     """Colours and signs, where the terminal has them."""
 
-    def __init__(self, stream, wide=False):
-        self.colours = stream is not None and stream.isatty()
+    def __init__(self, stream, wide=False, colours=False):
+        self.colours = colours or (stream is not None and stream.isatty())
         wide = wide or (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8"
         self.yes, self.no, self.dash, self.full, self.empty = "✓✗·█░" if wide else "+x-#."
 
@@ -67,7 +67,9 @@ def list_lines(folder, paint):
         title = title if len(title) <= 25 else title.split(",")[0]
         hints = "?" * folder.given.get(exercise.name, 0)
         yield f"{mark} {exercise.file:<24} {title:<25} {level:<6} {minutes:>3} min {hints}".rstrip()
-    yield "? is a hint that was given" if folder.given else ""
+    yield ""
+    if folder.given:
+        yield from ("? is a hint that was given", "")
     yield progress_line(folder, paint)
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ from numpy_resnet.gradcheck import awkward_cases, diagnose_op, doctor
 
 SOLVED, BLANK = dev.solved(), dev.blank()
 SEED = 3
-LIGHT = [op for op in CASES if op not in ("conv2d", "im2col", "col2im", "identity_block", "convolution_block")]
+HEAVY = ("conv2d", "im2col", "col2im", "identity_block", "convolution_block")
 SEEDS = st.integers(0, 2**32 - 1)
 real_size = pytest.mark.real_size
 
@@ -53,21 +52,20 @@ def judged(name, *changes, more="", student=Local):
     return judge(EXERCISES[name], SOLVED | {file: f"{source}\n{more}"}, seed=SEED, student=student)
 
 
-def shares(verdict, subject=None):
-    return {check.part: check.share for check in verdict.checks if subject in (None, check.subject)}
+def shares(verdict):
+    return {check.part: check.share for check in verdict.checks}
+
+
+def passes(verdict):
+    """0 or 1 for each of the four parts, of the last subject if there are several."""
+    assert [check.part for check in verdict.checks[-4:]] == [SHAPE, VALUES, AWKWARD, INVARIANTS]
+    return [int(check.passed) for check in verdict.checks[-4:]]
 
 
 def function(source, name):
     """The text of one function."""
-    return next(ast.get_source_segment(source, node) for node in ast.parse(source).body if defines(node, name))
-
-
-def defines(node, name):
-    return isinstance(node, ast.FunctionDef) and node.name == name
-
-
-def functions_of(source):
-    return set(re.findall(r"^def (\w+)", source, re.M))
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return ast.get_source_segment(source, nodes[0])
 
 
 def half_done(name, unwritten):
@@ -82,6 +80,12 @@ def quick_clock(monkeypatch):
     monkeypatch.setattr(measured, "SIZE", (500, 8))
     monkeypatch.setattr(measured, "ROUNDS", 1)
     monkeypatch.setattr(measured, "AS_FAST", 0)
+
+
+@pytest.fixture
+def no_smallest_case(monkeypatch):
+    """To make a failing case smaller takes long, and finds no more."""
+    monkeypatch.setattr(doctor, "_exhibit", lambda *_: None)
 
 
 # Solved, blank, half done
@@ -104,21 +108,18 @@ def test_what_is_blank_is_unfinished(name):
     assert all(check.unfinished for check in verdict.checks)
     (file, number), *_ = re.findall(r"\((ex\d\d_\w+\.py), line (\d+)\)", verdict.text)
     assert BLANK[file].splitlines()[int(number) - 1].strip().startswith("raise NotImplementedError")
-    assert verdict.text.split()[0] in functions_of(BLANK[file]) | functions_of(BLANK[f"{EXERCISES[name].file}.py"])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        bug_in_the_judge(n, reason="checker._verdicts: pair 0 is not the first to be asked about")
-        if n == "gradient_checker"
-        else n
-        for n in EXERCISES
-    ],
-)
+FIRST = bug_in_the_judge("gradient_checker", reason="checker._verdicts: pair 0 is not the first that is asked about")
+
+
+@pytest.mark.parametrize("name", [*(name for name in EXERCISES if name != "gradient_checker"), FIRST])
 def test_what_is_blank_is_called_not_written(name):
-    verdict = judge(EXERCISES[name], BLANK, seed=SEED, student=Local)
-    assert re.match(r"\w+ is not written yet \(", verdict.text)
+    text = judge(EXERCISES[name], BLANK, seed=SEED, student=Local).text
+    told = re.findall(r"^(\w+) is not written yet \((\w+\.py), line \d+\)", text, re.M)
+    assert told
+    for function_name, file in told:
+        assert f"def {function_name}(" in BLANK[file]
 
 
 PAIRS = {name: exercise.judges[-1] for name, exercise in EXERCISES.items() if isinstance(exercise.judges[-1], Op)}
@@ -130,7 +131,7 @@ def test_a_right_forward_is_worth_something_alone(name):
     backward = PAIRS[name].names[1]
     verdict = judge(EXERCISES[name], half_done(name, backward), seed=SEED, student=Local)
     assert verdict.status == "unfinished"
-    assert WITH_FORWARD_ALONE <= verdict.score < 1
+    assert WITH_FORWARD_ALONE <= round(verdict.score, 9) < 1
     assert f"{backward} is not written yet ({EXERCISES[name].file}.py, line " in verdict.text
     mine = [check for check in verdict.checks if check.subject == PAIRS[name].subject]
     assert [(check.share, check.unfinished) for check in mine] == [(WITH_FORWARD_ALONE, True)] * len(PARTS)
@@ -149,7 +150,7 @@ def test_a_right_forward_is_worth_something_alone(name):
 def test_what_stands_by_itself_counts_by_itself(name, unwritten, score):
     verdict = judge(EXERCISES[name], half_done(name, unwritten), seed=SEED, student=Local)
     assert (verdict.status, verdict.score) == ("unfinished", pytest.approx(score))
-    assert verdict.text.startswith(f"{unwritten} is not written yet")
+    assert f"{unwritten} is not written yet ({EXERCISES[name].file}.py, line " in verdict.text
 
 
 def test_a_wrong_forward_is_a_mistake_even_without_a_backward():
@@ -174,14 +175,13 @@ def test_a_step_that_is_not_written_for_nesterov_is_unfinished_too():
 # The zoo
 
 
-STEPS = {"conv2d": 8, "im2col": 3, "col2im": 4, "maxpool2d": 4, "batchnorm2d": 6}  # the others are quick, or blocks:
-STEPS |= {"identity_block": 6, "convolution_block": 6}
-SOME = [bug for op in zoo.ENCLOSURES if op in CASES for bug in zoo.ENCLOSURES[op].bugs[1 :: STEPS.get(op, 1)]]
+STEPS = {"conv2d": 8, "im2col": 2, "col2im": 2, "maxpool2d": 4, "batchnorm2d": 7}  # of the others all
+STEPS |= {"identity_block": 5, "convolution_block": 6}
+SOME = [bug for op in CASES for bug in zoo.ENCLOSURES[op].bugs[:: STEPS.get(op, 1)]]
 
 
 @pytest.mark.parametrize("bug", SOME, ids=lambda bug: bug.name)
-def test_no_bug_of_the_zoo_passes(bug, monkeypatch):
-    monkeypatch.setattr(doctor, "_exhibit", lambda *_: None)  # to make the case small takes long, and finds no more
+def test_no_bug_of_the_zoo_passes(bug, no_smallest_case):
     exercise = dev.examined(bug)
     verdict = judge(exercise, dev.with_bug(exercise, bug), seed=SEED, student=Local)
     assert verdict.status == "failed"
@@ -205,16 +205,18 @@ RELU, RELU_BACKWARD = ("relu", "return np.maximum(x, 0), x"), ("relu", "return d
 DBIAS, GRADIENTS = ("linear", "dy.sum(axis=0)"), ("linear", "return dx, dweight, dbias")
 SIZES = "conv2d_backward", "    x, weight, bias, stride, padding = cache\n"
 STRIDE = "conv2d_backward", '"stride": stride'
-PART_OF = {  # (exercise, old), new: the shares of the four parts, what is told
+KNOWN = [case.arrays["x"].shape for case in awkward_cases("relu")]
+PART_OF = {  # (exercise, old), new: which of the four parts pass, what is told
     "forward of another shape": (RELU, "return np.maximum(x, 0)[0], x", [0] * 4, "relu: y must have shape"),
     "one value": (RELU, "return np.maximum(x, 0)", [0] * 4, "relu must `return y, cache`; it returned one ndarray"),
-    "gradient of another shape": (DBIAS, "dy.sum()", [0.4] * 4, "linear_backward: dbias must have shape"),
-    "gradient left out": (GRADIENTS, "return dx, dweight", [0.4] * 4, "must return dx, dweight, dbias, in this order"),
+    "gradient of another shape": (DBIAS, "dy.sum()", [0] * 4, "linear_backward: dbias must have shape"),
+    "gradient left out": (GRADIENTS, "return dx, dweight", [0] * 4, "must return dx, dweight, dbias, in this order"),
     "sign": (DBIAS, "-dy.sum(axis=0)", [1, 0, 0, 0], "dbias is wrong"),
     "sign, if padded": (SIZES, SIZES[1] + "    dy = dy if padding == 0 else -dy\n", [1, 1, 0, 1], "dx, dweight"),
     "sign, if strided": (SIZES, SIZES[1] + "    dy = dy if stride == 1 else -dy\n", [1, 1, 0, 1], "dx, dweight"),
     "stride forgotten": (STRIDE, '"stride": 1', [1, 1, 0, 1], "raised ValueError"),
     "one sample": (DBIAS, "dy.sum(axis=0) * (1 if len(dy) > 1 else 2)", [1, 1, 0, 1], "dbias is wrong"),
+    "learned by heart": (RELU_BACKWARD, f"return dy * (x > 0) * (x.shape in {KNOWN})", [1, 1, 0, 1], "dx is wrong"),
     "dy written to": (RELU_BACKWARD, "dy *= x > 0\n    return dy", [1, 1, 1, 0], "dy was changed in place"),
     "x written to": (RELU, "return np.maximum(x, 0, out=x).copy(), x", [1, 1, 1, 0], "an input was changed in place"),
     "float64 y": (
@@ -229,10 +231,10 @@ PART_OF = {  # (exercise, old), new: the shares of the four parts, what is told
 
 
 @pytest.mark.parametrize("case", PART_OF)
-def test_a_mistake_fails_the_part_that_it_is_in(case):
+def test_a_mistake_fails_the_part_that_it_is_in(case, no_smallest_case):
     (name, old), new, expected, told = PART_OF[case]
     verdict = judged(name, (old, new))
-    assert shares(verdict) == dict(zip((SHAPE, VALUES, AWKWARD, INVARIANTS), expected, strict=True))
+    assert passes(verdict) == expected
     assert verdict.status == "failed"
     assert told in verdict.text
     assert not any(check.unfinished or (check.text and not check.asked) for check in verdict.checks)
@@ -244,10 +246,18 @@ def test_what_is_told_is_told_once():
     assert verdict.text.count("dbias is wrong") == 1
 
 
-def test_a_function_that_is_not_there_is_named():
-    verdict = judged("relu", ("def relu_backward(", "def backward("))
-    assert (verdict.status, verdict.score) == ("failed", 0)
-    assert verdict.text == "relu_backward is missing: ex01_relu.py must define a function of that name"
+@pytest.mark.parametrize("backward", ["return -dy * (x > 0)", "return None", "return dy[0]"])
+def test_who_tries_a_backward_gets_no_less_than_who_does_not(backward):
+    verdict = judged("relu", (RELU_BACKWARD[1], backward))
+    assert verdict.status == "failed"
+    assert WITH_FORWARD_ALONE <= round(verdict.score, 9) < 1
+
+
+@pytest.mark.parametrize("name", ["relu", "relu_backward"])
+def test_a_function_that_is_not_there_is_named(name):
+    verdict = judged("relu", (f"def {name}(", "def another("))
+    assert (verdict.status, round(verdict.score, 9)) == ("failed", WITH_FORWARD_ALONE if "backward" in name else 0)
+    assert f"{name} is missing: ex01_relu.py must define a function of that name" in verdict.text
 
 
 def test_whatever_raises_is_told_with_its_line():
@@ -263,7 +273,7 @@ def test_whatever_raises_is_told_with_its_line():
 
 STATISTICS = "batchnorm_forward"
 STEP, VELOCITY = "return weight - lr * step, v", "momentum * velocity + g"
-FUNCTIONS = {  # exercise, old, new: the shares of the four parts, what is told
+FUNCTIONS = {  # exercise, old, new: which of the four parts pass, what is told
     "biased variance": (
         STATISTICS,
         "var * count / (count - 1)",
@@ -272,7 +282,13 @@ FUNCTIONS = {  # exercise, old, new: the shares of the four parts, what is told
         "statistics: running_var[0] is",
     ),
     "fixed momentum": (STATISTICS, "+ momentum * unbiased\n", "+ 0.1 * unbiased\n", [1, 1, 0, 1], "running_var[0] is"),
-    "no weight decay": ("sgd", " + weight_decay * weight\n", " + 0 * weight\n", [1, 1, 0, 1], "sgd: weight["),
+    "no weight decay": (
+        "sgd",
+        "dweight + weight_decay * weight\n    v",
+        "1.0 * dweight\n    v",
+        [1, 1, 0, 1],
+        "sgd: weight[",
+    ),
     "nesterov ignored": ("sgd", "g + momentum * v if nesterov else v", "v", [1, 1, 0, 1], "sgd: weight["),
     "uphill": ("sgd", STEP, "return weight + lr * step, v", [1, 0, 0, 0], "sgd: weight["),
     "velocity lost": ("sgd", STEP, "return weight - lr * step, g", [1, 0, 0, 0], "sgd: velocity["),
@@ -294,15 +310,14 @@ FUNCTIONS = {  # exercise, old, new: the shares of the four parts, what is told
 def test_a_mistake_in_a_function_fails_its_part(case):
     name, old, new, expected, told = FUNCTIONS[case]
     verdict = judged(name, (old, new))
-    subject = verdict.checks[-1].subject
-    assert shares(verdict, subject) == dict(zip((SHAPE, VALUES, AWKWARD, INVARIANTS), expected, strict=True))
+    assert passes(verdict) == expected
     assert told in verdict.text
-    assert all(check.passed for check in verdict.checks if check.subject != subject)
+    assert all(check.passed for check in verdict.checks[:-4])
 
 
 BLOCKS, EMPTY = "in reversed(cache.blocks):", "    dparams = {}\n"
 STEM, END = 'params["conv1.weight"], stride=2', "return dx, dparams"
-NETWORKS = {  # exercise, old, new: the shares of the four parts, what is told
+NETWORKS = {  # exercise, old, new: which of the four parts pass, what is told
     "shortcut": (
         "identity_block",
         "dx = dh + dshortcut",
@@ -334,7 +349,7 @@ def test_a_mistake_in_the_network_fails_its_part(case):
     files = SOLVED | {file: SOLVED[file].replace(old, new) + COUNTED}
     verdict = judge(EXERCISES["resnet18"], files, seed=SEED, student=Local)
     assert verdict.status == "failed"
-    assert list(shares(verdict).values()) == expected
+    assert passes(verdict) == expected
     assert told in verdict.text
 
 
@@ -376,6 +391,7 @@ def test_whatever_comes_back_is_an_answer(name, more, quick_clock):
     verdict = judged(name, more=more)
     assert verdict.status == "failed"
     assert verdict.text
+    assert "the grader failed" not in verdict.text
 
 
 # The gradient checker
@@ -401,9 +417,11 @@ def check_gradients(f, f_backward, arrays, seed=0):
 
 
 def test_a_checker_that_says_yes_finds_nothing():
+    zoo.linear.first["x"] = "what another student left behind"
     verdict = judged("gradient_checker", more="def check_gradients(*_):\n    return True\n")
     assert shares(verdict) == {"right ones pass": 1, "wrong ones are found": 0}
     assert f"0 of {len(checker.WRONG)} wrong pairs are found" in verdict.text
+    assert not any(checker.MEMORIES)
 
 
 def test_a_checker_that_says_no_gets_nothing_for_what_it_finds():
@@ -469,10 +487,11 @@ def main_branch_only(monkeypatch):
     monkeypatch.setitem(EXERCISES, "bug_hunt", replace(EXERCISES["bug_hunt"], judges=EXERCISES["bug_hunt"].judges[:1]))
 
 
-def test_who_asks_about_every_layer_asks_too_much(main_branch_only):
+def test_who_asks_about_every_layer_asks_too_much(main_branch_only, monkeypatch):
+    monkeypatch.setattr(hunt, "MANY", 6)
     verdict = judged("bug_hunt", more=SCAN)
     assert (verdict.status, verdict.score) == ("failed", 0)
-    assert f"more than {hunt.MANY} probes" in verdict.text
+    assert "more than 6 probes" in verdict.text
 
 
 @pytest.mark.parametrize("answer", ["fc", "no layer", None, ["fc"]])
@@ -483,14 +502,15 @@ def test_a_wrong_answer_is_worth_nothing(main_branch_only, answer):
 
 
 @pytest.mark.parametrize(("probes", "share"), [(0, 1), (12, 1), (13, 0.5), (24, 0.5), (25, 0)])
-def test_few_probes_are_worth_more(main_branch_only, probes, share):
+def test_few_probes_are_worth_more(main_branch_only, monkeypatch, probes, share):
+    monkeypatch.setattr(hunt.Patient, "_loss", lambda *_: 0.0)  # what they say does not matter here
     verdict = judged("bug_hunt", more=PROBES.format(probes, hunt.Patient([SEED, False], False).guilty))
     assert verdict.score == share
     assert verdict.passed == (share == 1)
     assert (f"found, with {probes} probes; 12 are enough" in verdict.text) == (share == 0.5)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("in_shortcut", [False, True])
 def test_a_probe_tells_whether_the_bug_is_behind_it(seed, in_shortcut):
     patient = hunt.Patient(seed, in_shortcut)
@@ -614,20 +634,16 @@ def test_an_explanation_has_forty_words(text, told, monkeypatch):
 
 
 def content(case):
-    arrays = {n: (a.shape, a.tobytes()) for n, a in case.arrays.items() if a is not None}
-    return arrays, {n: np.asarray(v).tolist() for n, v in case.options.items()}
+    arrays = tuple((n, a.shape, a.tobytes()) for n, a in case.arrays.items() if a is not None)
+    return case.label, arrays, str(case.options)
 
 
 @pytest.mark.parametrize("op", CASES)
-@given(st.lists(SEEDS, min_size=2, max_size=2, unique=True))
-@settings(max_examples=10)
-def test_another_seed_has_other_inputs(op, seeds):
-    one, other = seeds
-    first, second = fresh_cases(op, one)
-    assert content(first) != content(second)
-    assert [content(case) for case in fresh_cases(op, one)] == [content(first), content(second)]
-    assert content(fresh_cases(op, other)[0]) != content(first)
-    assert [case.label for case in fresh_cases(op, one, 3)] == [f"fresh shapes {i}" for i in (1, 2, 3)]
+def test_another_seed_has_other_inputs_and_the_same_one_the_same(op):
+    once, again = ([tuple(map(content, fresh_cases(op, seed))) for seed in range(20)] for _ in range(2))
+    assert once == again
+    assert len(set(once)) >= 19  # a tiny case may come twice
+    assert [case.label for case in fresh_cases(op, 0, 3)] == [f"fresh shapes {i}" for i in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("op", ["im2col", "col2im", "conv2d", "maxpool2d"])
@@ -643,7 +659,13 @@ def test_the_windows_fit(op, seed):
         assert all(array.size for array in arrays.values())
 
 
-@pytest.mark.parametrize("op", LIGHT)
+@given(SEEDS)
+def test_a_batch_norm_has_something_to_normalise(seed):
+    for case in fresh_cases("batchnorm2d", seed, 4):
+        assert case.arrays["x"].size > case.arrays["weight"].size
+
+
+@pytest.mark.parametrize("op", [op for op in CASES if op not in HEAVY])
 @given(SEEDS)
 @settings(max_examples=3)
 def test_the_right_pair_passes_whatever_the_seed(op, seed):
@@ -694,10 +716,10 @@ def test_a_score_weighs_its_parts():
     assert PARTS == {SHAPE: 1, VALUES: 2, AWKWARD: 2, INVARIANTS: 1}
 
 
-def asked(ask, parts=None):
-    """The Verdict where the one judge of ReLU is this function."""
-    ask = Judge("relu", ask, parts or {"first": 1, "second": 3})
-    return judge(replace(EXERCISES["relu"], judges=(ask,)), SOLVED, student=Local)
+def asked(ask, times=1):
+    """The Verdict where the judge of ReLU is this function."""
+    ask = Judge("relu", ask, {"first": 1, "second": 3})
+    return judge(replace(EXERCISES["relu"], judges=(ask,) * times), SOLVED, student=Local)
 
 
 def test_who_does_not_come_back_keeps_what_was_answered_before():
@@ -732,6 +754,17 @@ def test_unfinished_is_only_what_has_nothing_wrong_besides():
 
     assert [asked(ask(share)).status for share in (0, 0.5, 1)] == ["failed", "failed", "unfinished"]
     assert asked(ask(0)).text == "a\n\nb"
+    assert asked(ask(0), times=2).text == "relu:\na\n\nrelu:\nb"  # each text once
+
+
+def test_a_grader_that_fails_ends_nothing():
+    def ask(student, seed):
+        yield Check("relu", "first", 1, 1)
+        raise ValueError("a mistake of ours")
+
+    verdict = asked(ask)
+    assert (verdict.status, verdict.score) == ("failed", 0.25)
+    assert verdict.text.startswith("the grader failed, not this code (ValueError: a mistake of ours)")
 
 
 # In this process
@@ -774,7 +807,7 @@ def test_a_local_error_is_a_students():
 # For who writes exercises
 
 
-def test_relu_is_a_good_exercise(monkeypatch):
+def test_relu_is_a_good_exercise(monkeypatch, no_smallest_case):
     monkeypatch.setattr(dev, "judge", lambda *args, student=Local, **options: judge(*args, student=student, **options))
     problems, told = dev.dev_check(EXERCISES["relu"])
     assert problems == []
@@ -783,19 +816,25 @@ def test_relu_is_a_good_exercise(monkeypatch):
 
 
 def test_a_bad_exercise_is_told_all_that_is_wrong(monkeypatch):
-    def blind(exercise, files, **options):
-        return SimpleNamespace(
-            status="passed" if files is SOLVED else "failed", score=0.3, text="why", seconds=11, passed=True
-        )
-
-    monkeypatch.setattr(dev, "judge", blind)
+    blind = Verdict("add", "failed", (Check("add", "all", 0.3),), "why", seconds=11)
+    monkeypatch.setattr(dev, "judge", lambda *_, **__: blind)
     monkeypatch.setattr(dev, "example_fails", lambda exercise: "no")
-    problems, told = dev.dev_check(EXERCISES["softmax" if "softmax" in EXERCISES else "add"])
+    problems, told = dev.dev_check(EXERCISES["add"])
     assert problems[:4] == [
         "unsolved it is failed, 30%",
         "solved it is failed: why",
         "the check takes 11.0 s",
         "the example by hand: no",
     ]
-    assert problems[4:] == [f"the check does not catch {bug.name}" for bug in zoo.ENCLOSURES["add"].bugs]
+    assert problems[4:] == []
+    assert (told["zoo"], told["caught"]) == (10, 10)
+
+
+def test_a_bug_that_the_check_does_not_catch_is_named(monkeypatch):
+    blind = Verdict("add", "passed", (Check("add", "all", 1),))
+    monkeypatch.setattr(dev, "judge", lambda *_, **__: blind)
+    monkeypatch.setattr(dev, "example_fails", lambda exercise: "")
+    problems, told = dev.dev_check(EXERCISES["add"])
+    assert problems[0] == "unsolved it is passed, 100%"
+    assert problems[1:] == [f"the check does not catch {bug.name}" for bug in zoo.ENCLOSURES["add"].bugs]
     assert (told["zoo"], told["caught"]) == (10, 0)

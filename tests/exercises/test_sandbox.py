@@ -207,7 +207,7 @@ HOSTILE = {  # body of relu: what the verdict must say
     "try:\n  from numpy_resnet import ops\nexcept BaseException:\n  pass": "the package numpy_resnet",
     "import ctypes; ctypes.CDLL(None)": "the C library",
     "import socket; socket.create_connection(('127.0.0.1', 9))": "the network",
-    "import os\nfor fd in range(3, 9):\n  try: os.write(fd, b'junk' * 9)\n  except OSError: pass": "the line to the grader",
+    "import os\nfor fd in range(3, 9):\n  try: os.write(fd, b'junk!')\n  except OSError: 0": "the line to the grader",
     "import os; os.abort()": "the process died: abort",
     "input()": "EOFError",
     "t = ()\nfor i in range(10**5): t = (t,)\nreturn t, x": "RecursionError",
