@@ -87,5 +87,6 @@ def run():
     """The entry point of the console script."""
     give_way()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.reconfigure(errors="surrogateescape")  # names of files are printed as they are
+        wide = stream.encoding.lower().replace("-", "") == "utf8"
+        stream.reconfigure(errors="surrogateescape" if wide else "backslashreplace")  # names are printed as they are
     sys.exit(main())

@@ -143,7 +143,8 @@ def run_hint(args):
     new = found is not None and not args.again
     found = found or folder.hint(exercise, again=True)
     if found is None:
-        print(f"there are no hints on {exercise.name} here")
+        none = "no hint was given yet" if folder.most_hints else "there are no hints in this folder"
+        print(f"{exercise.name}: {none}")
         return
     print("\n".join(report.hint_lines(exercise, folder.most_hints, *found)))
     if found[0] == folder.most_hints:
@@ -178,6 +179,9 @@ def run_notebook(args):
     out.mkdir(exist_ok=True)
     written = 0
     for exercise in chosen:
+        if folder.file(exercise).suffix == ".ipynb":
+            print(f"{folder.file(exercise).name} is a notebook already")
+            continue
         source, path = folder.path / f"{exercise.file}.py", out / f"{exercise.file}.ipynb"
         text = source.read_text(encoding="utf-8") if source.exists() else exercise_file(exercise)[1]
         if path.exists():

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from numpy_resnet import __version__
 from numpy_resnet.exercises.catalogue import EXERCISES
+from numpy_resnet.exercises.judge import MISSING
 from numpy_resnet.exercises.report import Paint, verdict_lines
 from numpy_resnet.files import write_text
 
@@ -56,8 +57,8 @@ def to_junit(grades):
         cases = [(verdict, check) for verdict in grade.verdicts for check in verdict.checks]
         failures = sum(not check.passed for _, check in cases)
         suite = ElementTree.SubElement(
-            suites, "testsuite", name=grade.student, tests=str(len(cases)), failures=str(failures), errors="0",
-            time=f"{grade.seconds:.1f}",
+            suites, "testsuite", name=_printable(grade.student), tests=str(len(cases)), failures=str(failures),
+            errors="0", time=f"{grade.seconds:.1f}",
         )  # fmt: skip
         for verdict, check in cases:
             name = f"{check.subject}: {check.part}"
@@ -106,7 +107,7 @@ def table(grades):
     most = " ".join(f"{points:>5.4g}" for points in grades[0].points)
     yield f"{'of':<{wide}}  {grades[0].most:>7.4g}  {most}"
     for grade in grades:
-        if all(verdict.status == "missing" for verdict in grade.verdicts):
+        if all(verdict.status == MISSING for verdict in grade.verdicts):
             yield f"no exercise files: {grade.student}"
 
 

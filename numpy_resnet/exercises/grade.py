@@ -9,11 +9,10 @@ from tqdm import tqdm
 
 from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.exercises.folder import prerequisites, read_sources, seed_of, with_ours
-from numpy_resnet.exercises.judge import Verdict, judge
+from numpy_resnet.exercises.judge import MISSING, Verdict, judge
 from numpy_resnet.exercises.judges import Check
 from numpy_resnet.kernels.threads import set_num_threads
 
-MISSING = "missing"
 POINTS = 10.0  # of an exercise
 
 
@@ -28,11 +27,13 @@ class Grade:
 
     @property
     def scores(self):
-        return tuple(round(verdict.score * most, 2) for verdict, most in zip(self.verdicts, self.points, strict=True))
+        return tuple(
+            min(most, round(verdict.score * most, 2)) for verdict, most in zip(self.verdicts, self.points, strict=True)
+        )
 
     @property
     def score(self):
-        return round(sum(self.scores), 2)
+        return min(self.most, round(sum(self.scores), 2))
 
     @property
     def most(self):

@@ -7,7 +7,7 @@ from numpy_resnet.exercises.judges import Check
 from numpy_resnet.exercises.judges.check import NotReadyError, first_call
 from numpy_resnet.exercises.sandbox import LIMITS, EndedError, RunawayError, Student, StudentError
 
-PASSED, UNFINISHED, FAILED, STOPPED = "passed", "unfinished", "failed", "stopped"
+PASSED, UNFINISHED, FAILED, STOPPED, MISSING = "passed", "unfinished", "failed", "stopped", "missing"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
     if exercise.threads > 1:
         limits = limits._replace(threads=exercise.threads, memory=4 * limits.memory)  # a compiler is there, too
     for ask in exercise.judges:
-        answers, problem = {}, ""
+        answers, problem, unfinished = {}, "", False
         try:
             with student(files, exercise.file) if student else Student(files, exercise.file, limits=limits) as child:
                 started(child)
@@ -51,7 +51,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
                     for check in ask.ask(child, seed):
                         answers[check.part] = check
                 except NotReadyError as error:
-                    problem = error.text
+                    problem, unfinished = error.text, error.unfinished
                 except StudentError as error:
                     problem = f"it raised {error.told}"
                 except Exception as error:  # a student must not pay for it, nor a whole class wait
@@ -68,7 +68,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
         head = f"{ask.subject}:\n" if len(exercise.judges) > 1 else ""
         texts += [head + text for text in told if text and head + text not in texts]
         checks += [
-            answers.get(part, Check(ask.subject, part, 0.0, weight, problem, asked=not answers and not i))
+            answers.get(part, Check(ask.subject, part, 0.0, weight, problem, unfinished, not answers and not i))
             for i, (part, weight) in enumerate(ask.parts.items())
         ]
     wrong = [check for check in checks if not check.passed]

@@ -1,5 +1,6 @@
 """What students get, and the test that no answer is in it."""
 
+import codecs
 import json
 import os
 import re
@@ -63,6 +64,7 @@ def find_leaks(path):
         for name in sorted(set(names) & OLD):
             found.append(f"{_short(path, folder, name)} keeps what was there before, or byte code")
             names.remove(name)
+        found += [f"{_short(path, folder, n)} is a link" for n in sorted(names) if Path(folder, n).is_symlink()]
         for name in sorted(files):
             file = Path(folder, name)
             place = _short(path, folder, name)
@@ -70,7 +72,7 @@ def find_leaks(path):
                 found.append(f"{place} is a link")
             elif file.suffix in (".pyc", ".pyo"):
                 found.append(f"{place} is byte code")
-            elif file.suffix in ARCHIVES:
+            elif file.suffix.lower() in ARCHIVES or file.read_bytes()[:2] in (b"PK", b"\x1f\x8b"):
                 found.append(f"{place} is an archive, which nobody has looked into")
             elif re.search(r"(\.bak|\.orig|\.rej|~|\.swp|\.swo)$", name):
                 found.append(f"{place} is an older version")
@@ -84,7 +86,9 @@ def _short(path, folder, name):
 
 
 def _leaks_of(file, answers):
-    text = file.read_text(encoding="utf-8", errors="replace")
+    data = file.read_bytes()
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    text = data.decode("utf-16" if wide else "utf-8", errors="replace")
     if file.suffix == ".ipynb":
         try:
             cells = json.loads(text)["cells"]

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from numpy_resnet.exercises.judge import FAILED, PASSED, STOPPED, UNFINISHED
+from numpy_resnet.exercises.judge import FAILED, MISSING, PASSED, STOPPED, UNFINISHED
 
 WIDTH = 80
 WORDS = {
@@ -10,6 +10,7 @@ WORDS = {
     UNFINISHED: "not finished yet",
     FAILED: "something is wrong",
     STOPPED: "stopped",
+    MISSING: "there is no file",
 }
 COLOURS = {PASSED: "32", UNFINISHED: "33", FAILED: "31", STOPPED: "31", "title": "1", "quiet": "2"}
 

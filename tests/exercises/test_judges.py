@@ -161,7 +161,6 @@ def test_a_wrong_forward_is_a_mistake_even_without_a_backward():
     assert "y is wrong" in verdict.text
 
 
-@pytest.mark.xfail(strict=True, reason="judge drops `unfinished` of what is not ready after the first answer")
 def test_a_step_that_is_not_written_for_nesterov_is_unfinished_too():
     verdict = judged(
         "sgd",
@@ -176,7 +175,7 @@ def test_a_step_that_is_not_written_for_nesterov_is_unfinished_too():
 
 
 STEPS = {"conv2d": 8, "im2col": 2, "col2im": 2, "maxpool2d": 4, "batchnorm2d": 7}  # of the others all
-STEPS |= {"identity_block": 5, "convolution_block": 6}
+STEPS |= {"identity_block": 10, "convolution_block": 6}
 SOME = [bug for op in CASES for bug in zoo.ENCLOSURES[op].bugs[:: STEPS.get(op, 1)]]
 
 
@@ -251,6 +250,11 @@ def test_who_tries_a_backward_gets_no_less_than_who_does_not(backward):
     verdict = judged("relu", (RELU_BACKWARD[1], backward))
     assert verdict.status == "failed"
     assert WITH_FORWARD_ALONE <= round(verdict.score, 9) < 1
+
+
+def test_a_wrong_forward_is_not_saved_by_its_backward():
+    verdict = judged("relu", (RELU[1], "return np.maximum(x, 0.1), x"))
+    assert shares(verdict) == {SHAPE: 1, VALUES: 0, AWKWARD: 0, INVARIANTS: 0}
 
 
 @pytest.mark.parametrize("name", ["relu", "relu_backward"])
@@ -659,9 +663,8 @@ def test_the_windows_fit(op, seed):
         assert all(array.size for array in arrays.values())
 
 
-@given(SEEDS)
-def test_a_batch_norm_has_something_to_normalise(seed):
-    for case in fresh_cases("batchnorm2d", seed, 4):
+def test_a_batch_norm_has_something_to_normalise():
+    for case in (case for seed in range(50) for case in fresh_cases("batchnorm2d", seed, 4)):
         assert case.arrays["x"].size > case.arrays["weight"].size
 
 

@@ -414,12 +414,12 @@ class Terminal:
         )  # fmt: skip
         self.text = ""
 
-    def until(self, words, seconds=60):
+    def until(self, *words, seconds=60):
         """The screen as it was drawn last, once these words are on it."""
         import select
 
         end = time.monotonic() + seconds
-        while words not in self.screen():
+        while any(word not in self.screen() for word in words):
             ready, _, _ = select.select([self.handle], [], [], max(0, end - time.monotonic()))
             assert ready, f"{words} did not come:\n{self.screen()}"
             self.text += os.read(self.handle, 2**16).decode(errors="replace")
@@ -448,7 +448,7 @@ def test_a_real_terminal_from_the_first_screen_to_the_last(folder):
     try:
         screen = terminal.until("q quit")
         assert terminal.text.startswith("\x1b[?1049h")
-        screen = terminal.until("relu: not finished yet")
+        screen = terminal.until("relu: not finished yet", "q quit")
         assert f"relu is not written yet (ex01_relu.py, line {TODO})" in screen
         assert screen.rpartition("\x1b[24;1H")[2].startswith("░" * 9 + " 0 of 4   h hint  n next")
         lines = screen.rpartition("\x1b[24;1H")[0].split("\r\n")
@@ -456,7 +456,7 @@ def test_a_real_terminal_from_the_first_screen_to_the_last(folder):
         terminal.press("h")
         terminal.until("relu, hint 1 of 3: the concept")
         save(folder, "relu")
-        screen = terminal.until("relu: passed")
+        screen = terminal.until("relu: passed", "q quit")
         assert "n goes on." in screen
         assert " 1 of 4 " in screen
         assert terminal.process.poll() is None
