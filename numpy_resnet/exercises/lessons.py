@@ -156,8 +156,7 @@ def _joined(cells, change):
     for cell in cells:
         lines = change(cell.lines) if cell.kind == "code" else cell.lines
         parts.append("\n".join([cell.head, *lines]).rstrip("\n"))
-    text = "\n\n".join(parts) + "\n"
-    return re.sub(r"\n\n\n+(# %%)", r"\n\n\1", text)
+    return "\n\n".join(parts) + "\n"
 
 
 @cache

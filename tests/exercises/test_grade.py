@@ -200,14 +200,19 @@ def test_the_same_submissions_get_the_same_bytes(graded, tmp_path):
     assert json.dumps(again["grades"]) == json.dumps(first)
 
 
-def test_other_words_and_other_students_have_other_inputs(tmp_path):
-    folder = submit(tmp_path / "Ada", {RELU: SUBMISSIONS["wrong"][0][RELU]})
-    texts = {}
-    for words, student in (("autumn", "Ada"), ("spring", "Ada"), ("autumn", "Eve")):
-        one = grade_submission(student, folder, words, ["relu"], {})
-        assert one.seed == seed_of(words, student)
-        texts[one.seed] = str(one.as_dict()["exercises"])
-    assert len(texts) == 3
+def test_other_words_and_other_students_have_other_inputs(tmp_path, monkeypatch):
+    seeds = []
+
+    def judged(exercise, files, *, seed):
+        seeds.append(seed)
+        return verdict(exercise.name)
+
+    monkeypatch.setattr(grade, "judge", judged)
+    folder = submit(tmp_path / "Ada", {RELU: SOLVED[RELU]})
+    who = [("autumn", "Ada"), ("spring", "Ada"), ("autumn", "Eve")]
+    grades = [grade_submission(student, folder, words, ["relu"], {}) for words, student in who]
+    assert seeds == [one.seed for one in grades] == [seed_of(*words) for words in who]
+    assert len(set(seeds)) == 3
 
 
 def test_what_is_needed_is_judged_but_gives_no_points(tmp_path):
@@ -239,6 +244,7 @@ def test_a_stray_file_takes_nothing_from_the_others(tmp_path, name, data):
     assert grade_submission("Ada", folder, "", ["relu"], {}).score == 10
 
 
+@pytest.mark.xfail(strict=True, reason="the path on the grader's machine is in the text, and so in the JSON")
 def test_what_is_told_to_a_student_does_not_depend_on_where_the_files_are(tmp_path):
     texts = set()
     for place in ("here", "there"):
@@ -246,6 +252,16 @@ def test_what_is_told_to_a_student_does_not_depend_on_where_the_files_are(tmp_pa
         texts.add(str(grade_submission("Ada", folder, "", NAMES, {}).as_dict()))
     assert len(texts) == 1
     assert str(tmp_path) not in texts.pop()
+
+
+@pytest.mark.xfail(strict=True, reason="what is wrong with the first broken file is told of all that are missing")
+def test_what_is_told_of_an_exercise_is_about_its_own_file(tmp_path):
+    folder = submit(tmp_path / "Ada", SUBMISSIONS["torn"][0])
+    verdicts = grade_submission("Ada", folder, "", [*NAMES, "cross_entropy"], {}).verdicts
+    for one, said in zip(
+        verdicts, ("ex01_relu.ipynb: ", "ex02_linear.ipynb: ", "ex03_cross_entropy.py is missing"), strict=True
+    ):
+        assert said in one.text
 
 
 def test_a_file_of_another_name_is_mentioned(tmp_path):
@@ -355,6 +371,7 @@ def test_junit_counts_what_it_holds(graded):
 HARD = "]]> <b>&amp; \x00\x07\x1b[2J\x7f \ud800 \ufffe é 🎲\r\nend"
 
 
+@pytest.mark.xfail(strict=True, reason="''.splitlines()[0] raises IndexError, after all has been graded")
 def test_junit_has_something_to_say_where_a_check_says_nothing():
     root = ElementTree.fromstring(exports.to_junit([by_hand(verdict(text=""))]))
     assert len(root.findall(".//failure")) == 2

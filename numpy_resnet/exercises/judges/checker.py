@@ -86,7 +86,7 @@ def _wrong():
 
 def _verdicts(student, pairs, seed):
     """(name, what the student's checker says) for each pair, in an order of the seed's."""
-    for index in np.random.default_rng(seed).permutation(len(pairs)):
+    for n, index in enumerate(np.random.default_rng(seed).permutation(len(pairs))):
         name, pair, number = pairs[index]
         for memory in MEMORIES:
             memory.clear()
@@ -95,7 +95,7 @@ def _verdicts(student, pairs, seed):
         f, arrays = partial(pair.f, **constants, **case.options), [case.arrays[n] for n in case.differentiable()]
         call = partial(_ask, student, f, pair.f_backward, arrays, seed % 2**31)
         try:
-            yield name, first_call("check_gradients", call) if not index else call()
+            yield name, first_call("check_gradients", call) if n == 0 else call()
         except StudentError as error:
             raise NotReadyError(f"check_gradients raises {error.told} for {name}", error.unfinished) from None
 

@@ -107,9 +107,11 @@ def judge_hunt(in_shortcut):
         except NotReadyError as error:
             yield Check(subject, part, 0.0, weight, error.text, error.unfinished)
             return
-        if answer != patient.guilty:
-            text = f"{answer!r} after {patient.probes} probes: it is not this one"
+        if not isinstance(answer, str) or answer != patient.guilty:
+            text = f"{repr(answer)[:60]} after {patient.probes} probes: it is not this one"
             yield Check(subject, part, 0.0, weight, text)
+        elif patient.probes > MANY:
+            yield Check(subject, part, 0.0, weight, f"found, with more than {MANY} probes; {FEW} are enough")
         elif patient.probes > FEW:
             text = f"found, with {patient.probes} probes; {FEW} are enough, and give all points"
             yield Check(subject, part, 0.5, weight, text)

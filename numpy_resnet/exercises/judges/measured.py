@@ -7,7 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from numpy_resnet.exercises.judges.check import Check, NotReadyError, difference, first_call, missing, narrow
+from numpy_resnet.exercises.judges.check import (
+    Check,
+    NotReadyError,
+    difference,
+    first_call,
+    misshapen,
+    missing,
+    narrow,
+)
 
 FAST_PARTS = {"values": 2, "the same bits with 1, 2 and 4 threads": 2, "against the clock": 2}
 VANISHING_PARTS = {"gradient_norms": 3, "growth": 1, "predicted_growth": 2, "explanation": 1}
@@ -26,12 +34,15 @@ def judge_fast(student, seed):
     def call(dy, x_hat, **how):
         return first_call(subject, lambda: student.call(subject, dy, x_hat, watch=False, **how))
 
+    def sums(dy, x_hat, **how):
+        return _two_sums(call(dy, x_hat, **how), dy.shape[1])
+
     try:
         missing(student, subject)
         values, bits, clock = FAST_PARTS
-        answers[values] = _wrong_sums(call, rng)
+        answers[values] = _wrong_sums(sums, rng)
         if not answers[values]:
-            answers[bits] = _other_bits(call, rng)
+            answers[bits] = _other_bits(sums, rng)
             answers[clock] = _too_slow(student, call, rng)
     except NotReadyError as error:
         answers |= dict.fromkeys(answers, "") | {values: error.text}
@@ -43,6 +54,16 @@ def judge_fast(student, seed):
         yield Check(subject, part, float(not text), FAST_PARTS[part], text if asked else "", asked=asked)
 
 
+def _two_sums(came, C):
+    """dbias and dweight, if they are that; else raises NotReadyError."""
+    if not isinstance(came, tuple) or len(came) != 2:
+        raise NotReadyError("sums_of_upstream must return dbias, dweight")
+    for name, value in zip(("dbias", "dweight"), came, strict=True):
+        if wrong := misshapen(name, value, np.empty(C)):
+            raise NotReadyError(f"sums_of_upstream: {wrong}")
+    return came
+
+
 def _wrong_sums(call, rng):
     """What is wrong with the sums, in words; "" if nothing."""
     sizes = [(7, 3), (1, 5), (1000, 1), (257, 4), (4099, 3), (130, 512), tuple(int(n) for n in rng.integers(1, 700, 2))]
@@ -50,8 +71,6 @@ def _wrong_sums(call, rng):
         for size in sizes:
             dy, x_hat = rng.standard_normal((2, *size)).astype(dtype)
             came = call(dy, x_hat)
-            if not isinstance(came, tuple) or len(came) != 2:
-                return "it must return dbias, dweight"
             exact = dy.astype(float), x_hat.astype(float)
             for name, value, right in zip(
                 ("dbias", "dweight"), came, (exact[0].sum(axis=0), (exact[0] * exact[1]).sum(axis=0)), strict=True
@@ -91,7 +110,7 @@ def _too_slow(student, call, rng):
                 began = time.perf_counter()
                 kept = run() if run else _in_numpy(*pairs[i])
                 times.append(time.perf_counter() - began)
-                came = student.fetch(kept) if run else kept
+                came = _two_sums(student.fetch(kept), SIZE[1]) if run else kept
                 if run and difference("dbias", came[0], pairs[i][0].sum(axis=0, dtype=float), 1e-4):
                     return "for large arrays the sums are wrong"
         mine, numpys = map(statistics.median, seconds)

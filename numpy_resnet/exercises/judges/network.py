@@ -12,6 +12,7 @@ from numpy_resnet.exercises.judges.check import (
     NotReadyError,
     difference,
     first_call,
+    misshapen,
     missing,
     narrow,
     parts,
@@ -25,12 +26,7 @@ def judge_function(subject, student, name, calls, seed):
         missing(student, name)
         f = student.function(name)
         _, args, options, right = calls[0]
-        came = first_call(name, lambda: f(*_copies(args), **options))
-        if not isinstance(came, tuple) or len(came) != len(right):
-            raise NotReadyError(f"{name} must return {', '.join(right)}")
-        for (what, array), value in zip(right.items(), came, strict=True):
-            if np.shape(value) != array.shape:
-                raise NotReadyError(f"{name}: {what} must have shape {array.shape}; it has {np.shape(value)}")
+        _several(name, first_call(name, lambda: f(*_copies(args), **options)), right)
     except NotReadyError as error:
         yield from parts(subject, error.text, error.unfinished)
         return
@@ -38,18 +34,39 @@ def judge_function(subject, student, name, calls, seed):
     wrong = {VALUES: "", AWKWARD: "", INVARIANTS: ""}
     for part, args, options, right in calls:
         handed = _copies(args)
-        came = first_call(name, lambda handed=handed, options=options: f(*handed, **options))
+        try:
+            came = first_call(name, lambda handed=handed, options=options: f(*handed, **options))
+            _several(name, came, right)
+        except NotReadyError as error:
+            if error.unfinished:
+                raise
+            wrong[part] = wrong[part] or error.text
+            continue
         for (what, array), value in zip(right.items(), came, strict=True):
             wrong[part] = wrong[part] or difference(f"{name}: {what}", value, array)
         if any(not np.array_equal(a, b) for a, b in zip(args, handed, strict=True) if a is not None):
             wrong[INVARIANTS] = wrong[INVARIANTS] or f"{name} wrote into its arguments: return new arrays"
     small = [None if a is None else np.asarray(a, np.float32) if np.ndim(a) else a for a in calls[0][1]]
-    for what, value in zip(calls[0][3], f(*small, **calls[0][2]), strict=True):
-        wrong[INVARIANTS] = wrong[INVARIANTS] or narrow(what, value)
+    try:
+        came = first_call(name, lambda: f(*small, **calls[0][2]))
+        _several(name, came, calls[0][3])
+        told = [narrow(what, value) for what, value in zip(calls[0][3], came, strict=True)]
+    except NotReadyError as error:
+        told = [f"with float32 arrays {error.text}"]
+    wrong[INVARIANTS] = wrong[INVARIANTS] or next(filter(None, told), "")
     for part, text in wrong.items():
         passed = not text and not (wrong[VALUES] and part == INVARIANTS)
         asked = not wrong[VALUES] or part == VALUES
         yield Check(subject, part, float(passed and asked), PARTS[part], text if asked else "", asked=asked)
+
+
+def _several(name, came, right):
+    """Raises NotReadyError unless values of the right shapes came."""
+    if not isinstance(came, tuple) or len(came) != len(right):
+        raise NotReadyError(f"{name} must return {', '.join(right)}")
+    for (what, array), value in zip(right.items(), came, strict=True):
+        if wrong := misshapen(what, value, array):
+            raise NotReadyError(f"{name}: {wrong}")
 
 
 def _copies(args):
@@ -123,8 +140,8 @@ def _examine_network(student, x, params, dy, right, blocks):
     before = [a.copy() for a in (x, dy, *params.values())]
     forward = first_call("resnet18", lambda: student.call("resnet18", x, params, blocks=blocks, opaque=True))
     logits, cache = _two("resnet18", forward, "logits, cache")
-    if np.shape(logits) != dy.shape:
-        raise NotReadyError(f"logits must have shape {dy.shape}; they have {np.shape(logits)}")
+    if wrong := misshapen("logits", logits, dy):
+        raise NotReadyError(f"resnet18: {wrong}")
     yield None, difference("logits", logits, right["logits"])
 
     def backward():
@@ -137,8 +154,8 @@ def _examine_network(student, x, params, dy, right, blocks):
     yield None, _first_wrong(dx, grads, right)
     if not all(map(np.array_equal, before, (x, dy, *params.values()))):
         yield INVARIANTS, "x, dy or a parameter was written into"
-    _, again = first_call("resnet18_backward", backward)
-    if not all(np.array_equal(again[key], grads[key]) for key in grads):
+    _, again = _two("resnet18_backward", first_call("resnet18_backward", backward), "dx, dparams")
+    if not isinstance(again, dict) or not all(np.array_equal(again.get(key), grads[key]) for key in grads):
         yield INVARIANTS, "a second backward with the same cache gave other numbers"
 
 
