@@ -42,7 +42,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
     if exercise.threads > 1:
         limits = limits._replace(threads=exercise.threads, memory=4 * limits.memory)  # a compiler is there, too
     for ask in exercise.judges:
-        answers, problem, unfinished = {}, "", False
+        answers, problem, unfinished, child = {}, "", False, None
         try:
             with student(files, exercise.file) if student else Student(files, exercise.file, limits=limits) as child:
                 started(child)
@@ -61,7 +61,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
                 except RunawayError as error:
                     problem, stopped = f"stopped: {error}", True
         finally:
-            printed = printed or _clean(child.printed)
+            printed = printed or (_clean(child.printed) if child else "")
         answers = {part: check._replace(text=_clean(check.text)) for part, check in answers.items()}
         problem = _clean(problem)
         told = [problem, *(check.text for check in answers.values())]

@@ -49,20 +49,16 @@ def split(student_folder):
 
     A backward counts only with its forward: it gets that one's cache.
     """
-    done, yours, ours = student_folder.done(), {}, []
-    for exercise in EXERCISES.values():
-        for name in exercise.plugs:
-            if exercise.name in done:
-                yours[name] = exercise.name
-            else:
-                ours.append(name)
-    for name in [name for name in yours if not name.endswith("_backward") and f"{name}_backward" in ours]:
-        ours.append(name)
-        del yours[name]
-    for name in [name for name in yours if name.endswith("_backward") and name.removesuffix("_backward") in ours]:
-        ours.append(name)
-        del yours[name]
-    return yours, ours
+    done = student_folder.done()
+    plugs = {name: exercise.name for exercise in EXERCISES.values() for name in exercise.plugs}
+
+    def is_yours(name):
+        backward = name.endswith("_backward")
+        other = name.removesuffix("_backward") if backward else f"{name}_backward"
+        return plugs[name] in done and plugs.get(other, plugs[name]) in done
+
+    yours = {name: exercise for name, exercise in plugs.items() if is_yours(name)}
+    return yours, [name for name in plugs if name not in yours]
 
 
 def load_functions(student_folder, yours):
