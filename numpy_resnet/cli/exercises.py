@@ -24,8 +24,8 @@ Write a ResNet-18 yourself, operation by operation, and be told what is wrong an
 
 For instructors: release, grade and dev-check; docs/instructors.md has all about them.
 
-The answers lie openly in the installed package, in numpy_resnet/exercises/course. That is by design: who looks there
-knows that it is cheating, and who is stuck may learn from them.
+The answers lie openly in the installed package, in numpy_resnet/exercises/course. That is by design: try first, and
+learn from them when you are stuck.
 """
 
 
@@ -192,6 +192,7 @@ def run_notebook(args):
     if not (out / STATE).exists():
         write_text(out / STATE, (folder.path / STATE).read_text(encoding="utf-8"))
     print(f"{written} notebooks in {out}; `numpy-resnet exercises check --dir {out}` checks them")
+    print("The scripts stay beside them: hand in the folder that you work in.")
 
 
 def run_train(args):
@@ -208,10 +209,10 @@ def run_train(args):
     print(f"ours:  {', '.join(ours)}" if ours else "Nothing is ours: the network is made of your functions alone.")
     out = new_folder(args.out, folder.path / "runs" / "digits")
     settings = recipe.SETTINGS | {"epochs": args.epochs}
-    functions = training.load_functions(folder, yours)
-    own, reference = training.time_steps(settings, functions)
-    print(f"a step takes {1000 * own:.0f} ms with yours, {1000 * reference:.0f} ms with ours\n\nwith yours:")
-    outcomes = {"yours": training.run_training(settings, out / "yours", functions)}
+    with training.load_functions(folder, yours) as functions:
+        own, reference = training.time_steps(settings, functions)
+        print(f"a step takes {1000 * own:.0f} ms with yours, {1000 * reference:.0f} ms with ours\n\nwith yours:")
+        outcomes = {"yours": training.run_training(settings, out / "yours", functions)}
     print("\nwith ours:")
     outcomes["ours"] = training.run_training(settings, out / "ours")
     print()

@@ -66,6 +66,8 @@ def run_grade(args):
     wanted = select(args.only)
     points = dict(_points(text, wanted) for text in args.points)
     submissions = grade.find_submissions(args.folders)
+    for path in filter(None, (args.json, args.junit)):
+        _folder(path.parent)  # before the work, not after it
     if args.gradescope:
         exports.check_gradescope(args.gradescope, len(submissions))
     for missing in exercises.missing_limits():
@@ -78,6 +80,8 @@ def run_grade(args):
         write_text(args.json, exports.to_json(grades, args.seed_from))
     if args.junit:
         write_text(args.junit, exports.to_junit(grades))
+    for path in filter(None, (args.json, args.junit)):
+        _folder(path.parent)  # before the work, not after it
     if args.gradescope:
         exports.write_gradescope(args.gradescope, grades)
 

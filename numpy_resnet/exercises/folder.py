@@ -5,6 +5,7 @@ import getpass
 import hashlib
 import json
 import re
+import threading
 from pathlib import Path
 
 from numpy_resnet.exercises.catalogue import EXERCISES
@@ -103,7 +104,7 @@ class Folder:
     """What a student has.   Raises ValueError for a folder that `start` has not made."""
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path, self.lock = Path(path), threading.Lock()
         try:
             self.state = json.loads((self.path / STATE).read_text(encoding="utf-8"))
             unknown = sorted(set(self.state["exercises"]) - set(EXERCISES), key=str)
@@ -163,9 +164,18 @@ class Folder:
     def seed(self):
         return seed_of(self.name)
 
-    def save(self):
-        self.state |= {"passed": self.passed, "hints": self.given}
-        write_text(self.path / STATE, json.dumps(self.state, indent=1) + "\n")
+    def _remember(self, what, exercise, value):
+        """One change in course.json, which another terminal may have changed since; None takes something out."""
+        with self.lock:
+            now = Folder(self.path)
+            changed = {name: old for name, old in now.state[what].items() if name != exercise.name}
+            now.state[what] = changed if value is None else changed | {exercise.name: value}
+            write_text(self.path / STATE, json.dumps(now.state, indent=1) + "\n")
+            self.state, self.exercises = now.state, now.exercises
+            self.passed, self.given = (
+                now.state["passed"],
+                now.state["hints"],
+            )  # new dicts: others may be reading the old
 
     def find(self, name=None):
         """The exercise of this name; without one the first that has not passed, or None."""
@@ -198,11 +208,7 @@ class Folder:
         _read(self.file(exercise))  # of the others, what can be read will do
         files, ours = with_ours(exercise, read_sources(self.path, strict=False), self.done())
         verdict = judge(exercise, files, seed=self.seed, **how)
-        if verdict.passed:
-            self.passed[exercise.name] = _stamp(files, exercise)
-        else:
-            self.passed.pop(exercise.name, None)
-        self.save()
+        self._remember("passed", exercise, _stamp(files, exercise) if verdict.passed else None)
         return verdict, ours
 
     def hint(self, exercise, again=False):
@@ -210,8 +216,8 @@ class Folder:
         number = self.given.get(exercise.name, 0) + (not again)
         if not 1 <= number <= min(self.most_hints, len(exercise.lesson.hints)):
             return None
-        self.given[exercise.name] = number
-        self.save()
+        if not again:
+            self._remember("hints", exercise, number)
         return number, exercise.lesson.hints[number - 1]
 
     def reset(self, exercise):
@@ -224,8 +230,7 @@ class Folder:
             with atomic_write(backup) as kept:
                 kept.write(path.read_bytes())
         write_text(self.path / file, text)
-        self.passed.pop(exercise.name, None)
-        self.save()
+        self._remember("passed", exercise, None)
         return backup
 
 

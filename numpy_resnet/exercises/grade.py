@@ -119,7 +119,8 @@ def grade_submission(student, folder, seed_from, names, points):
         if f"{exercise.file}.py" not in sources:
             like = [path.name for path in sorted(folder.glob(f"{exercise.file}*"))]
             there = f"; there is {like[0]!r}" if like else ""
-            verdict = _missing(exercise, problem or f"{exercise.file}.py is missing{there}")
+            reason = problem if exercise.file in problem else ""
+            verdict = _missing(exercise, reason or f"{exercise.file}.py is missing{there}")
         elif exercise in exercises or _is_needed(exercise, exercises):
             files, _ = with_ours(exercise, sources, passed)
             verdict = judge(exercise, files, seed=seed)
@@ -153,4 +154,15 @@ def grade_all(submissions, seed_from, exercises, points, jobs):
         ]
         for job in waiting:
             job.add_done_callback(lambda job: bar.update())
-        return [job.result() for job in waiting]
+        return [_result(job, *submission, names, points) for job, submission in zip(waiting, submissions, strict=True)]
+
+
+def _result(job, student, folder, names, points):
+    """A Grade; of a job that failed one of nothing, with the reason: the others have theirs."""
+    try:
+        return job.result()
+    except Exception as error:
+        text = f"the grader failed, not this submission ({type(error).__name__}: {error}); please report it"
+        exercises = [EXERCISES[name] for name in names]
+        verdicts = tuple(_missing(exercise, text) for exercise in exercises)
+        return Grade(student, 0, verdicts, tuple(points.get(name, POINTS) for name in names))

@@ -189,6 +189,7 @@ def from_notebook(text):
     try:
         cells = json.loads(text)["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        "".join(sources).encode()  # JSON may hold halves of signs
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"this is no notebook: {error!r}") from None
     code = "\n\n\n".join(sources) + "\n"

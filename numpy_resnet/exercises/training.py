@@ -1,5 +1,6 @@
 """The reward: ResNet-18 with the student's own functions, trained on the digits, beside ours."""
 
+import contextlib
 import statistics
 import time
 from pathlib import Path
@@ -61,13 +62,14 @@ def split(student_folder):
     return yours, [name for name in plugs if name not in yours]
 
 
+@contextlib.contextmanager
 def load_functions(student_folder, yours):
-    """{name: function}, imported into this process, for speed; what has not passed is ours in all files."""
+    """A context: {name: function}, imported into this process, for speed; what has not passed is ours in all files."""
     sources, done = read_sources(student_folder.path, strict=False), student_folder.done()
     for exercise in EXERCISES.values():
         sources, _ = with_ours(exercise, sources, done)
     with Local(sources, "") as files:
-        return {name: files.take(EXERCISES[of].file, name) for name, of in yours.items()}
+        yield {name: files.take(EXERCISES[of].file, name) for name, of in yours.items()}
 
 
 def run_training(settings, out, functions=None):

@@ -9,7 +9,7 @@ import threading
 import time
 
 from numpy_resnet.exercises import report
-from numpy_resnet.exercises.sandbox import EndedError
+from numpy_resnet.exercises.sandbox import EndedError, missing_limits
 
 PAUSE = 0.15  # seconds between two looks at the files
 KEYS = {"h": "hint", "n": "next", "p": "previous", "l": "list", "c": "check", "r": "reset", "q": "quit"}
@@ -113,6 +113,9 @@ class Session:
         self.check()
 
     def _reset(self):
+        if self.running:
+            self.running.stop()
+            self.running = None
         backup = self.folder.reset(self.exercise)
         self.seen = self._stamps()
         kept = f"; yours is in {backup.name}" if backup else ""
@@ -151,7 +154,7 @@ class Checking:
             verdict, ours = self.folder.check(self.exercise, started=self._started)
         except EndedError:
             return
-        except (ValueError, OSError) as error:
+        except Exception as error:  # shown, since nobody else would see it
             self.lines = textwrap.wrap(str(error), report.WIDTH)
             return
         lines = list(report.verdict_lines(verdict, self.exercise, ours, self.paint))
@@ -175,6 +178,8 @@ def watch(folder, name=None):
     """Until q or Ctrl-C.   Raises ValueError where standard input or output is no terminal"""
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise ValueError("watch needs a terminal; `numpy-resnet exercises check` does not")
+    for missing in missing_limits():
+        print(f"note: this system has no limit on {missing}")
     session = Session(folder, name)
     with _screen(), _keys() as read_key, contextlib.suppress(KeyboardInterrupt):
         drawn = None

@@ -38,7 +38,8 @@ def functions(tmp_path_factory):
             assert folder.check(exercise, student=Local)[0].passed
     yours, ours = training.split(folder)
     assert ours == []
-    return training.load_functions(folder, yours)
+    with training.load_functions(folder, yours) as functions:
+        yield functions
 
 
 def test_what_has_not_passed_is_ours_and_so_is_a_backward_without_its_forward(tmp_path):

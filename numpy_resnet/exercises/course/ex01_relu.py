@@ -11,7 +11,7 @@
 #
 # **The protocol of this course.** Every operation is a pair. The forward returns `y` and a *cache*: whatever its
 # backward will want to know. The backward gets `dy`, the gradient of the loss with respect to `y`, and that cache, and
-# returns `dx`, the gradient with respect to `x`. Three rules: nobody writes into an array that was handed to him, for
+# returns `dx`, the gradient with respect to `x`. Three rules: nobody writes into an array that was handed over, for
 # others still need it; nothing is kept anywhere but in the cache; and float32 in is float32 out, as float64 is float64
 # (training runs in float32, checks in float64).
 #

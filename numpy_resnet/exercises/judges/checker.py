@@ -55,7 +55,8 @@ def judge_checker(student, seed):
     subject, weights = "check_gradients", PARTS
     try:
         missing(student, subject)
-        alarms = [name for name, called_right in _verdicts(student, _right(), seed) if not called_right]
+        said = list(_verdicts(student, [*_right(), *_wrong()], seed))
+        alarms = [name for name, is_right, called_right in said if is_right and not called_right]
     except NotReadyError as error:
         for i, (part, weight) in enumerate(weights.items()):
             yield Check(subject, part, 0.0, weight, "" if i else error.text, error.unfinished, asked=not i)
@@ -66,7 +67,7 @@ def judge_checker(student, seed):
     if alarms:
         yield Check(subject, second, 0.0, weights[second], asked=False)
         return
-    kept = [name for name, called_right in _verdicts(student, _wrong(), seed) if called_right]
+    kept = [name for name, is_right, called_right in said if called_right and not is_right]
     found = len(WRONG) - len(kept)
     stories = "".join(f"\n  {name}: {zoo.BUGS[name].symptom}" for name in kept[:6])
     text = (
@@ -77,17 +78,17 @@ def judge_checker(student, seed):
 
 
 def _right():
-    return [(op, zoo.ENCLOSURES[op], number) for op, number in RIGHT]
+    return [(op, True, zoo.ENCLOSURES[op], number) for op, number in RIGHT]
 
 
 def _wrong():
-    return [(name, zoo.BUGS[name], number) for name, number in WRONG]
+    return [(name, False, zoo.BUGS[name], number) for name, number in WRONG]
 
 
 def _verdicts(student, pairs, seed):
-    """(name, what the student's checker says) for each pair, in an order of the seed's."""
+    """(name, whether it is right, what the student's checker says) for each pair, in an order of the seed's."""
     for n, index in enumerate(np.random.default_rng(seed).permutation(len(pairs))):
-        name, pair, number = pairs[index]
+        name, is_right, pair, number = pairs[index]
         for memory in MEMORIES:
             memory.clear()
         case = awkward_cases(pair.op, seed)[number]
@@ -95,17 +96,23 @@ def _verdicts(student, pairs, seed):
         f, arrays = partial(pair.f, **constants, **case.options), [case.arrays[n] for n in case.differentiable()]
         call = partial(_ask, student, f, pair.f_backward, arrays, seed % 2**31)
         try:
-            yield name, first_call("check_gradients", call) if n == 0 else call()
+            yield name, is_right, first_call("check_gradients", call) if n == 0 else call()
         except StudentError as error:
             raise NotReadyError(f"check_gradients raises {error.told} for {name}", error.unfinished) from None
 
 
 def _ask(student, f, f_backward, arrays, seed):
+    shape = np.shape(f(*(a.copy() for a in arrays))[0])
+
     def forward(*given):
+        if [np.shape(a) for a in given] != [a.shape for a in arrays]:
+            raise ValueError(f"f takes arrays of the shapes {[a.shape for a in arrays]}")
         y, cache = f(*given)
         return y, Box(cache)
 
     def backward(dy, box):
+        if np.shape(dy) != shape or not isinstance(box, Box):
+            raise ValueError(f"f_backward takes a dy of shape {shape}, and the cache of f")
         return f_backward(dy, box.cache)
 
     with np.errstate(all="ignore"):

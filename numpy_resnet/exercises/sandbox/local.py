@@ -6,6 +6,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from numpy_resnet.exercises.sandbox.runner import told
 from numpy_resnet.exercises.sandbox.student import StudentError
 
@@ -53,7 +55,10 @@ class Local:
         return function
 
     def put(self, value):
-        return value
+        return value.copy()
+
+    def scale(self, kept, by):
+        kept *= np.float32(by)
 
     def fetch(self, kept):
         return kept
