@@ -194,7 +194,8 @@ def test_reset_keeps_what_was_there(course, capsys):
 def test_notebooks_of_ones_own_files(course, capsys):
     solve(course, "relu")
     assert done(capsys, "notebook") == [
-        "2 notebooks in notebooks; `numpy-resnet exercises check --dir notebooks` checks them"
+        "2 notebooks in notebooks; `numpy-resnet exercises check --dir notebooks` checks them",
+        "The scripts stay beside them: hand in the folder that you work in.",
     ]
     out = course.path / "notebooks"
     assert (out / "ex01_relu.ipynb").read_text() == to_notebook(SOLVED["ex01_relu.py"])
@@ -202,7 +203,7 @@ def test_notebooks_of_ones_own_files(course, capsys):
     assert done(capsys, "check", "--dir", "notebooks", "relu")[0].startswith("relu: passed")
     (out / "ex01_relu.ipynb").write_text("mine")
     (out / "ex02_linear.ipynb").unlink()
-    first, last = done(capsys, "notebook", "relu", "linear")
+    first, last, _ = done(capsys, "notebook", "relu", "linear")
     assert first.endswith("ex01_relu.ipynb is there and stays as it is; delete it, and it is made anew")
     assert last.startswith("1 notebooks in ")
     assert (out / "ex01_relu.ipynb").read_text() == "mine"

@@ -67,7 +67,7 @@ def to_junit(grades):
                 continue
             failure = ElementTree.SubElement(case, "failure", message=f"{check.share:.0%} of it")
             first = next((c.text for c in verdict.checks if c.subject == check.subject and c.text), verdict.text)
-            failure.text = _printable(check.text or ("" if check.asked else "not asked: ") + first.splitlines()[0])
+            failure.text = _printable(check.text or ("" if check.asked else "not asked: ") + first.partition("\n")[0])
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 

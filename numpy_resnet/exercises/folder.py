@@ -73,24 +73,24 @@ def read_sources(folder, strict=True):
     sources = {}
     for path in sorted(Path(folder).glob("*.ipynb")) + sorted(Path(folder).glob("*.py")):
         try:
-            sources[f"{path.stem}.py"] = _read(path)
+            sources[f"{path.stem}.py"] = read_source(path)
         except (ValueError, OSError):
             if strict:
                 raise
     return sources
 
 
-def _read(path):
+def read_source(path):
     """The code of a script or a notebook."""
     if path.is_symlink():
-        raise ValueError(f"{path} is a link: put the file itself there")
+        raise ValueError(f"{path.name} is a link: put the file itself there")
     if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; an exercise has at most {LARGEST:,}")
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; an exercise has at most {LARGEST:,}")
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     try:
         return from_notebook(text) if path.suffix == ".ipynb" else text
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path.name}: {error}") from None
 
 
 def with_ours(exercise, sources, passed):
@@ -205,7 +205,7 @@ class Folder:
         if not self.file(exercise).exists():
             name = self.file(exercise).name
             raise ValueError(f"{name} is not there: `numpy-resnet exercises reset {exercise.name}` brings it back")
-        _read(self.file(exercise))  # of the others, what can be read will do
+        read_source(self.file(exercise))  # of the others, what can be read will do
         files, ours = with_ours(exercise, read_sources(self.path, strict=False), self.done())
         verdict = judge(exercise, files, seed=self.seed, **how)
         self._remember("passed", exercise, _stamp(files, exercise) if verdict.passed else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from numpy_resnet.exercises.catalogue import EXERCISES
-from numpy_resnet.exercises.folder import prerequisites, read_sources, seed_of, with_ours
+from numpy_resnet.exercises.folder import prerequisites, read_source, read_sources, seed_of, with_ours
 from numpy_resnet.exercises.judge import MISSING, Verdict, judge
 from numpy_resnet.exercises.judges import Check
 from numpy_resnet.kernels.threads import set_num_threads
@@ -111,16 +111,10 @@ def grade_submission(student, folder, seed_from, names, points):
     """The Grade of one folder. Where an earlier exercise does not pass, ours stands in for it in the later ones."""
     exercises = [EXERCISES[name] for name in names]
     seed, passed, verdicts = seed_of(seed_from, student), set(), []
-    try:
-        sources, problem = read_sources(folder), ""
-    except (ValueError, OSError) as error:
-        sources, problem = read_sources(folder, strict=False), str(error)
+    sources = read_sources(folder, strict=False)
     for exercise in EXERCISES.values():
         if f"{exercise.file}.py" not in sources:
-            like = [path.name for path in sorted(folder.glob(f"{exercise.file}*"))]
-            there = f"; there is {like[0]!r}" if like else ""
-            reason = problem if exercise.file in problem else ""
-            verdict = _missing(exercise, reason or f"{exercise.file}.py is missing{there}")
+            verdict = _missing(exercise, _why_missing(folder, exercise.file))
         elif exercise in exercises or _is_needed(exercise, exercises):
             files, _ = with_ours(exercise, sources, passed)
             verdict = judge(exercise, files, seed=seed)
@@ -130,6 +124,18 @@ def grade_submission(student, folder, seed_from, names, points):
         if exercise in exercises:
             verdicts.append(verdict)
     return Grade(student, seed, tuple(verdicts), tuple(points.get(e.name, POINTS) for e in exercises))
+
+
+def _why_missing(folder, file):
+    """What there is instead of an exercise's file, in words."""
+    for path in (folder / f"{file}.py", folder / f"{file}.ipynb"):
+        if path.exists() or path.is_symlink():
+            try:
+                read_source(path)
+            except (ValueError, OSError) as error:
+                return str(error)
+    like = [path.name for path in sorted(folder.glob(f"{file}*"))]
+    return f"{file}.py is missing" + (f"; there is {like[0]!r}" if like else "")
 
 
 def _is_needed(exercise, exercises):
