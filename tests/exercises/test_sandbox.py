@@ -269,9 +269,9 @@ def test_files_elsewhere_are_neither_changed_nor_are_the_answers_read(tmp_path):
         (f"import os; os.rename({str(victim)!r}, 'mine')", "files outside of the exercise"),
         (f"open({str(answers)!r}).read()", "where the answers are"),
         (f"open('/proc/self/root{answers}').read()", "where the answers are"),
-        (f"open({str(victim)!r}).read()", "to read a file that is not the exercise's"),
-        ("import os; open(f'/proc/{os.getppid()}/environ').read()", "to read a file that is not the exercise's"),
-        (f"import os; os.open({str(tmp_path)!r}, os.O_RDONLY)", "to read a file that is not the exercise's"),
+        (f"open({str(victim)!r}).read()", "to read what is not the exercise's"),
+        ("import os; open(f'/proc/{os.getppid()}/environ').read()", "to read what is not the exercise's"),
+        (f"import os; os.open({str(tmp_path)!r}, os.O_RDONLY)", "to read what is not the exercise's"),
     ):
         assert said in verdict_on(inside(body)).text
     assert victim.read_text() == "precious"

@@ -12,29 +12,11 @@ import time
 import weakref
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from numpy_resnet.exercises.sandbox import wire
+from numpy_resnet.exercises.sandbox.limits import FORBIDDEN, LIMITS, environment
 
 RUNNER = Path(__file__).with_name("runner.py")
-FORBIDDEN = (
-    "numpy_resnet", "torch", "tensorflow", "keras", "jax", "autograd", "mygrad", "tinygrad", "cupy", "scipy", "sklearn",
-    "onnx", "onnxruntime", "openvino", "mxnet", "chainer", "paddle",
-)  # fmt: skip
-
-
-class Limits(NamedTuple):
-    """What a student's code may take."""
-
-    call: float = 10.0  # seconds for one call
-    load: float = 20.0  # seconds for the imports
-    whole: float = 60.0  # seconds for one exercise
-    memory: int = 2 * 2**30  # bytes of address space
-    output: int = 2**20  # bytes of prints
-    threads: int = 1
-
-
-LIMITS = Limits()
 
 
 class StudentError(Exception):
@@ -98,7 +80,7 @@ class Student:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self._environment(),
+            env=environment(self.folder, self.limits.threads),
             start_new_session=True,
         )
         self.stopped = threading.Event()
@@ -258,23 +240,6 @@ class Student:
     def _hold(self, number, array):
         self.held[number] = weakref.ref(array, lambda reference: self.held.pop(number, None))
 
-    def _environment(self):
-        """Little: a grader's own may hold secrets."""
-        names = ("PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "NUMBA_DISABLE_JIT")
-        threads = str(self.limits.threads)
-        return {name: os.environ[name] for name in names if name in os.environ} | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "PYTHONHASHSEED": "0",
-            "PYTHONIOENCODING": "utf-8",
-            "HOME": str(self.folder),
-            "TMPDIR": str(self.folder),
-            "NUMBA_CACHE_DIR": str(self.folder),
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": threads,
-            "NUMBA_NUM_THREADS": threads,
-            "GOMP_SPINCOUNT": "1000",
-        }
-
     def _listen(self):
         """What the child prints; too much of it ends the child."""
         with contextlib.suppress(OSError, ValueError):
@@ -348,15 +313,3 @@ class Student:
 class _Callback:
     def __init__(self, number):
         self.number = number
-
-
-def missing_limits():
-    """What this platform cannot limit, in words."""
-    try:
-        import resource
-    except ImportError:
-        return ["memory", "CPU time", "size of files"]
-    if sys.platform == "darwin":
-        return ["memory"]  # it has RLIMIT_AS and does not keep to it
-    names = {"RLIMIT_AS": "memory", "RLIMIT_CPU": "CPU time", "RLIMIT_FSIZE": "size of files"}
-    return [words for name, words in names.items() if not hasattr(resource, name)]
