@@ -1,6 +1,9 @@
 """numpy-resnet exercises: a course that checks itself, and what instructors need."""
 
+import contextlib
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from numpy_resnet import exercises
@@ -90,6 +93,24 @@ def run_start(args):
     )
 
 
+@contextlib.contextmanager
+def _ended_by_signals():
+    """A terminal that is closed, or a kill, is like Ctrl-C: the child ends, and the screen is as it was."""
+
+    def end(number, frame):
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    main = threading.current_thread() is threading.main_thread()  # only there can Python handle signals
+    before = {number: signal.signal(number, end) for number in numbers if main}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@_ended_by_signals()
 def run_check(args):
     folder, paint = Folder(args.dir), report.Paint(sys.stdout)
     chosen = [folder.find(name) for name in args.names] or [folder.find()]
@@ -125,6 +146,7 @@ def _what_now(folder, chosen, verdict):
             yield "That was the last. Now the reward: numpy-resnet exercises train"
 
 
+@_ended_by_signals()
 def run_watch(args):
     return watch(Folder(args.dir), args.name)
 

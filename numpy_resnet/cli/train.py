@@ -16,7 +16,7 @@ Train a network and leave everything in one folder: the weights of the last and 
 config.json, and pictures. The best epoch is that with the lowest loss on the validation images; the test images are
 never looked at: that is what `numpy-resnet evaluate` is for, once.
 
-Alone, it trains ResNet-18 on the UCI digits, 8x8 images that come with the package: about a minute on two cores.
+Alone, it trains ResNet-18 on the UCI digits, 8x8 images that come with the package: one to four minutes on two cores.
 
 --data takes digits, mnist, fashion-mnist, cifar10, chest-xray, or a path: a folder with a sub-folder of images for each
 class (or train/, val/ and test/ with such sub-folders), MNIST's IDX files, CIFAR-10's archives, or an .npz file.

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from numpy_resnet.exercises import zoo
@@ -13,6 +14,7 @@ from numpy_resnet.exercises.fresh import CASES
 from numpy_resnet.exercises.judge import PASSED, UNFINISHED, judge
 from numpy_resnet.exercises.judges.ops import BARE, Op
 from numpy_resnet.exercises.lessons import COURSE, faults
+from numpy_resnet.exercises.sandbox import Student
 from numpy_resnet.exercises.sandbox.local import Local
 
 ADAPTERS = {  # im2col and col2im return bare arrays, and each is the other's backward
@@ -64,7 +66,8 @@ def examined(bug):
 def missed(exercise, seed=0):
     """(names of the zoo's bugs that the exercise does not catch, how many it was tried on)"""
     bugs = [bug for bug in zoo.BUGS.values() if (other := examined(bug)) and other.name == exercise.name]
-    kept = [b.name for b in bugs if judge(examined(b), with_bug(exercise, b), seed=seed, student=Local).passed]
+    own = partial(Student, trusted=True)  # as a student's code runs, but for the zoo's import
+    kept = [b.name for b in bugs if judge(examined(b), with_bug(exercise, b), seed=seed, student=own).passed]
     return kept, len(bugs)
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from numpy_resnet import __version__
 from numpy_resnet.exercises.catalogue import EXERCISES
-from numpy_resnet.exercises.judge import MISSING
+from numpy_resnet.exercises.judge import MISSING, clean
 from numpy_resnet.exercises.report import Paint, verdict_lines
 from numpy_resnet.files import write_text
 
@@ -103,12 +103,12 @@ def table(grades):
     yield f"{'student':<{wide}}  {'score':>7}  " + " ".join(f"{n:>5}" for n in numbers) + f"  {'time':>6}"
     for grade in grades:
         cells = " ".join(f"{score:>5.4g}" for score in grade.scores)
-        yield f"{grade.student[:wide]:<{wide}}  {grade.score:>7.4g}  {cells}  {grade.seconds:>4.0f} s"
+        yield f"{clean(grade.student)[:wide]:<{wide}}  {grade.score:>7.4g}  {cells}  {grade.seconds:>4.0f} s"
     most = " ".join(f"{points:>5.4g}" for points in grades[0].points)
     yield f"{'of':<{wide}}  {grades[0].most:>7.4g}  {most}"
     for grade in grades:
         if all(verdict.status == MISSING for verdict in grade.verdicts):
-            yield f"no exercise files: {grade.student}"
+            yield f"no exercise files: {clean(grade.student)}"
 
 
 def _files(grade):

@@ -42,10 +42,10 @@ def check_names(names):
 
 def _full_name(text):
     """relu for relu, ex01_relu.py, ex01, 1 and rel."""
-    name = re.sub(r"^ex\d+_", "", Path(text).name.removesuffix(".py").removesuffix(".ipynb"))
+    name = re.sub(r"^ex\d+_", "", Path(text).name.lower().removesuffix(".py").removesuffix(".ipynb"))
     if number := re.fullmatch(r"(?:ex)?0*(\d+)", name):
         name = next((e.name for e in EXERCISES.values() if int(e.file[2:4]) == int(number[1])), name)
-    found = [name] if name in EXERCISES else [other for other in EXERCISES if other.startswith(name)]
+    found = [name] if name in EXERCISES else [other for other in EXERCISES if name and other.startswith(name)]
     if len(found) == 1:
         return found[0]
     like = found or difflib.get_close_matches(name, EXERCISES, 3, 0.5)

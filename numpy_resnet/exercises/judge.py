@@ -61,9 +61,9 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
                 except RunawayError as error:
                     problem, stopped = f"stopped: {error}", True
         finally:
-            printed = printed or (_clean(child.printed) if child else "")
-        answers = {part: check._replace(text=_clean(check.text)) for part, check in answers.items()}
-        problem = _clean(problem)
+            printed = printed or (clean(child.printed) if child else "")
+        answers = {part: check._replace(text=clean(check.text)) for part, check in answers.items()}
+        problem = clean(problem)
         told = [problem, *(check.text for check in answers.values())]
         head = f"{ask.subject}:\n" if len(exercise.judges) > 1 else ""
         texts += [head + text for text in told if text and head + text not in texts]
@@ -82,7 +82,7 @@ def judge(exercise, files, *, seed=0, limits=LIMITS, student=None, started=lambd
     return Verdict(exercise.name, status, tuple(checks), "\n\n".join(texts), printed, seconds)
 
 
-def _clean(text):
+def clean(text):
     """Without signs that would do something to a terminal or a file."""
     text = text.encode("utf-8", "replace").decode()
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in text)

@@ -114,7 +114,7 @@ def _answers():
         lesson = exercise.lesson
         blocks = re.findall(rf"{BEGIN}\n(.*?){END}", lesson.source, re.S)
         parts = [("solution", block) for block in blocks]
-        parts += [("solution", line) for block in blocks for line in block.splitlines()]
+        parts += [("solution", line) for line in lesson.solution_lines()]
         for cell in lesson.cells:
             if cell.kind == "derivation":
                 parts += [("derivation", paragraph) for paragraph in cell.text.split("\n\n")]

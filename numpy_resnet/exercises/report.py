@@ -18,8 +18,8 @@ COLOURS = {PASSED: "32", UNFINISHED: "33", FAILED: "31", STOPPED: "31", "title":
 class Paint:
     """Colours and signs, where the terminal has them."""
 
-    def __init__(self, stream, wide=False, colours=False):
-        self.colours = colours or (stream is not None and stream.isatty())
+    def __init__(self, stream, wide=False):
+        self.colours = stream is not None and stream.isatty()
         wide = wide or (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8"
         self.yes, self.no, self.dash, self.full, self.empty = "✓✗·█░" if wide else "+x-#."
 
@@ -74,10 +74,10 @@ def list_lines(folder, paint):
     yield progress_line(folder, paint)
 
 
-def progress_line(folder, paint, current=None, keys="", width=WIDTH):
-    """[######......] 6 of 20   ex07_maxpool   h hint ..., no wider than the terminal."""
+def progress_line(folder, paint, keys="", width=WIDTH):
+    """[######......] 6 of 20   h hint ..., no wider than the terminal."""
     done, most = len(folder.done() & {e.name for e in folder.exercises}), len(folder.exercises)
-    words = "   ".join(filter(None, (f"{done} of {most}", current and current.file, keys)))
+    words = "   ".join(filter(None, (f"{done} of {most}", keys)))
     size = max(0, min(24, width - len(words) - 2))
     full = round(size * done / max(1, most))
     bar = paint(paint.full * full, PASSED) + paint.empty * (size - full)
@@ -91,6 +91,7 @@ def hint_lines(exercise, most, number, text):
 
 
 def _cut(line):
+    line = line.expandtabs()
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 

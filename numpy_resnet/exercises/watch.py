@@ -48,12 +48,6 @@ class Session:
         self.running = Checking(self.folder, self.exercise, self.paint)
         self.lines, self.hinting = [], False
 
-    def wait(self):
-        """Until the check is done."""
-        if self.running:
-            self.running.thread.join()
-        self.look()
-
     def press(self, key):
         """Do what a key stands for; False for quit."""
         if self.asking:

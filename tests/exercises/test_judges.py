@@ -837,3 +837,15 @@ def test_a_bug_that_the_check_does_not_catch_is_named(monkeypatch):
     assert problems[0] == "unsolved it is passed, 100%"
     assert problems[1:] == [f"the check does not catch {bug.name}" for bug in zoo.ENCLOSURES["add"].bugs]
     assert (told["zoo"], told["caught"]) == (10, 0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_loss_with_class_weights_made_small_is_judged_to_the_end(seed):
+    """Where the smallest case has no class weights any more, nobody may look into them."""
+    name = "cross_entropy"
+    exercise = replace(EXERCISES[name], judges=EXERCISES[name].judges[-1:])
+    source = SOLVED[f"{exercise.file}.py"] + "\n\ndef cross_entropy_backward(dy, cache):\n    return np.exp(cache[1])\n"
+    verdict = judge(exercise, {f"{exercise.file}.py": source}, seed=seed, student=Local)
+    assert verdict.status == "failed"
+    assert "dlogits is wrong" in verdict.text
+    assert "the grader failed" not in verdict.text

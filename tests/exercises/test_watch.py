@@ -36,6 +36,13 @@ class Quick(Local):
         pass
 
 
+def wait(session):
+    """Until the check is done, and looked at."""
+    if session.running:
+        session.running.thread.join()
+    session.look()
+
+
 @pytest.fixture
 def new_real_session(folder):
     """A function that begins a Session and waits for its first verdict; all are closed in the end."""
@@ -47,7 +54,7 @@ def new_real_session(folder):
                 assert folder.check(EXERCISES[other], student=Quick)[0].passed
             session = Session(folder, name, report.Paint(None))
             stack.callback(session.close)
-            session.wait()
+            wait(session)
             return session
 
         yield new
@@ -110,7 +117,7 @@ def test_the_first_screen_is_the_check_of_the_first_that_is_not_done(new_session
 def test_what_is_under_way_says_so(session):
     session.press("c")
     assert re.fullmatch(r"relu: checking ex01_relu \.\.\. \d s", shown(session))
-    session.wait()
+    wait(session)
     assert f"relu is not written yet (ex01_relu.py, line {TODO})" in shown(session)
 
 
@@ -133,7 +140,7 @@ def test_h_gives_the_first_hint_and_then_the_next_ones(session):
 def test_h_after_another_key_shows_the_last_hint_again(session, key):
     for pressed in f"hh{key}":
         session.press(pressed)
-    session.wait()
+    wait(session)
     session.press("h")
     assert session.lines[:-2] == hint(2)[:-2]
     session.press("h")
@@ -144,7 +151,7 @@ def test_h_after_a_save_shows_the_last_hint_again(session, folder):
     session.press("h")
     save(folder, "relu", BLANK["ex01_relu.py"] + "# thinking\n")
     assert session.look()
-    session.wait()
+    wait(session)
     session.press("h")
     assert session.lines == hint(1)
 
@@ -153,7 +160,7 @@ def test_a_verdict_comes_below_a_hint_that_is_being_read(session):
     session.press("c")
     session.press("h")
     assert session.lines == hint(1)
-    session.wait()
+    wait(session)
     assert session.lines[: len(hint(1))] == hint(1)
     assert "relu: not finished yet" in shown(session)
     session.press("h")
@@ -163,7 +170,7 @@ def test_a_verdict_comes_below_a_hint_that_is_being_read(session):
 def test_a_folder_may_have_no_hints(tmp_path):
     folder, _ = Folder.start(tmp_path / "course", "Ada", [EXERCISES["relu"]], most_hints=0)
     session = Session(folder, paint=report.Paint(None))
-    session.wait()
+    wait(session)
     session.press("h")
     assert session.lines == ["There are no hints in this folder."]
 
@@ -181,13 +188,13 @@ def test_n_and_p_go_round_over_what_is_not_done(new_session, solved, keys, visit
     session = new_session(solved=solved)
     if len(solved) == 3:  # and with the one on the screen all are done: then it goes over all
         save(session.folder, "relu")
-        session.wait()
-        session.wait()
+        wait(session)
+        wait(session)
     found = []
     for key in keys:
         assert session.press(key)
         found.append(session.exercise.name)
-        session.wait()
+        wait(session)
         assert shown(session).startswith(found[-1])
     assert found == visited
 
@@ -210,7 +217,7 @@ def test_l_lists_and_c_goes_back(session, folder):
     assert session.lines == [*report.list_lines(folder, session.paint), "", "c: back to the check"]
     assert session.lines[-3] == "." * 24 + " 0 of 4"
     session.press("c")
-    session.wait()
+    wait(session)
     assert "relu: not finished yet" in shown(session)
 
 
@@ -218,7 +225,7 @@ def test_r_asks_and_y_resets(session, folder):
     mine = BLANK["ex01_relu.py"] + "# mine\n"
     save(folder, "relu", mine)
     assert session.look()
-    session.wait()
+    wait(session)
     session.press("r")
     assert session.lines == ["Begin ex01_relu.py anew? Yours is kept beside it.  y: yes, any other key: no"]
     assert (folder.path / "ex01_relu.py").read_text() == mine
@@ -244,7 +251,7 @@ def test_any_other_key_resets_nothing_and_does_nothing_else(session, folder, key
 def test_r_brings_back_a_file_that_is_gone(session, folder):
     (folder.path / "ex01_relu.py").unlink()
     session.look()
-    session.wait()
+    wait(session)
     assert "ex01_relu.py is not there" in shown(session)
     session.press("r")
     session.press("y")
@@ -273,7 +280,7 @@ def test_nothing_is_to_be_drawn_while_nothing_happens(session):
 def test_passing_shows_the_way_on(session, folder):
     save(folder, "relu")
     assert session.look()
-    session.wait()
+    wait(session)
     assert session.lines[0].startswith("relu: passed")
     assert session.lines[-3:] == [
         "",
@@ -287,8 +294,8 @@ def test_passing_shows_the_way_on(session, folder):
 def test_the_last_one_shows_the_reward(new_session, folder):
     session = new_session(solved=NAMES[1:])
     save(folder, "relu")
-    session.wait()
-    session.wait()
+    wait(session)
+    wait(session)
     assert session.lines[-1] == "That was the last. Now the reward: numpy-resnet exercises train"
 
 
@@ -296,14 +303,14 @@ def test_whoever_saves_a_file_is_working_on_it(session, folder):
     save(folder, "dropout")
     assert session.look()
     assert session.exercise.name == "dropout"
-    session.wait()
+    wait(session)
     assert session.lines[0].startswith("dropout: passed")
     save(folder, "relu", SOLVED["ex01_relu.py"])
     save(folder, "dropout", SOLVED["ex11_dropout.py"] + "# more\n")
     assert session.look()
     assert session.exercise.name == "dropout", "the one on the screen goes before"
     (folder.path / "notes.txt").touch()
-    session.wait()
+    wait(session)
     assert not session.look()
 
 
@@ -327,7 +334,7 @@ def test_what_is_wrong_is_shown(new_real_session, folder, source, said):
     session = new_real_session("add")
     save(folder, "relu", source)
     assert session.look()
-    session.wait()
+    wait(session)
     text = " ".join(shown(session).replace("\n", " ").split())
     for words in said:
         assert words.strip() in text
@@ -346,7 +353,7 @@ def test_a_save_during_an_endless_loop_begins_anew(new_real_session, folder, mon
     assert time.monotonic() - began < 5, "it waited for the limit"
     assert endless.done()
     assert session.running is not endless
-    session.wait()
+    wait(session)
     assert session.lines[0].startswith("relu: passed")
     assert endless.child.process.poll() is not None
 
@@ -354,10 +361,10 @@ def test_a_save_during_an_endless_loop_begins_anew(new_real_session, folder, mon
 def test_a_notebook_that_is_saved_is_checked(tmp_path):
     folder, _ = Folder.start(tmp_path / "course", "Ada", [EXERCISES["relu"]], notebooks=True)
     session = Session(folder, paint=report.Paint(None))
-    session.wait()
+    wait(session)
     (folder.path / "ex01_relu.ipynb").write_text(to_notebook(SOLVED["ex01_relu.py"]))
     assert session.look()
-    session.wait()
+    wait(session)
     assert session.lines[0].startswith("relu: passed")
     session.close()
 
@@ -367,7 +374,7 @@ def test_a_notebook_that_is_half_saved_does_not_end_the_watch(session, folder, a
     (folder.path / "ex02_linear.ipynb").write_text("{")
     (folder.path / "ex02_linear.py").unlink()
     session.look()
-    session.wait()
+    wait(session)
     assert "ex02_linear.ipynb: this is no notebook" in " ".join(shown(session).split())
     ask(session)
 
