@@ -111,7 +111,7 @@ def moved(e):
             yield Match(f"it is the right gradient, moved by {_moves(p, q)}, and cut off")
     for p, q in ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (-1, -1)):
         if e.close(np.roll(n, (p, q), (-2, -1))):
-            yield Match(f"it is the right gradient, rolled by {p} rows and {q} columns")
+            yield Match(f"it is the right gradient, rolled by {_moves(p, q)}")
 
 
 @cause("mask_missing")
