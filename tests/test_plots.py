@@ -47,6 +47,12 @@ def titles(axes):
     return [axes.get_title(loc=side) for side in ("left", "right")]
 
 
+def there_and_back():
+    """x, stages, dx."""
+    pairs = [(RNG.random((C, size, size)), RNG.standard_normal((C, size, size))) for C, size in ((4, 8), (6, 4))]
+    return RNG.random((1, 16, 16)), [("stem", *pairs[0]), ("layer1", *pairs[1])], RNG.standard_normal((1, 16, 16))
+
+
 def every_picture():
     x = RNG.random((9, 1, 4, 4))
     labels = np.arange(9)
@@ -58,6 +64,7 @@ def every_picture():
         "roc": plots.roc(curve, 0.65, point=(0.5, 0.8, 0.5), title="dogs"),
         "heat_maps": plots.heat_maps(x, RNG.random((9, 4, 4)), ["a\nb"] * 9, title="Where it looks"),
         "predictions": plots.predictions(x, labels, labels[::-1], np.full((9, 10), 0.1), DIGITS),
+        "passes": plots.passes(*there_and_back(), ["CAT", "p = 0.9"], title="There and back"),
         "filters": plots.filters(RNG.standard_normal((6, 1, 3, 3))),
         "filters of colours": plots.filters(RNG.standard_normal((6, 3, 3, 3))),
     }
@@ -278,3 +285,29 @@ def test_nothing_on_an_roc_curve_is_clipped_or_covered(title):
 def test_what_is_no_curve_of_rates_is_refused(curve):
     with pytest.raises(ValueError, match=r"curve must hold two arrays \(D,\) of rates in \[0, 1\]"):
         plots.roc(curve, 0.5)
+
+
+# There and back
+
+
+def test_a_pass_shows_the_channels_that_say_most():
+    x, ((name, activation, gradient), *others), dx = there_and_back()
+    activation[2] *= 100
+    figure = plots.passes(x, [(name, activation, gradient), *others], dx, ["CAT"], title="There and back")
+    paper, *maps = figure.axes
+    assert {"There and back", "CAT", "stem", "layer1", "16×16×1", "8×8×4", "4×4×6", "x"} <= set(words(paper))
+    shown = [axes.images[0].get_array() for axes in maps]
+    assert [array.shape for array in shown] == [(16, 16)] * 2 + [(8, 8)] * 6 + [(4, 4)] * 8
+    np.testing.assert_array_equal(shown[4], activation[2])  # in front, drawn last
+    np.testing.assert_array_equal(shown[7], np.abs(gradient[2]))
+    np.testing.assert_array_equal(shown[1], np.abs(dx[0]))
+
+
+def test_a_pass_refuses_a_gradient_of_another_shape():
+    x, stages, dx = there_and_back()
+    with pytest.raises(ValueError, match=r"stem and its gradient must be \(C, H, W\), alike; got"):
+        plots.passes(x, [("stem", stages[0][1], stages[1][2])], dx, [], title="")
+
+
+def test_a_notebook_shows_a_picture():
+    assert plots.page(2, 2)._repr_png_().startswith(b"\x89PNG")

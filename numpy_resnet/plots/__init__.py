@@ -3,11 +3,14 @@
 from numpy_resnet.plots.confusion import confusion_matrix
 from numpy_resnet.plots.curves import compared_curves, learning_curves, roc
 from numpy_resnet.plots.gradients import gradient_maps
+from numpy_resnet.plots.passes import passes
 from numpy_resnet.plots.sheets import filters, heat_maps, predictions
-from numpy_resnet.plots.style import BLUE, QUIET, VERMILLION
+from numpy_resnet.plots.style import BLUE, DIVERGING, INK, QUIET, VERMILLION, page
 
 __all__ = [
     "BLUE",
+    "DIVERGING",
+    "INK",
     "QUIET",
     "VERMILLION",
     "compared_curves",
@@ -16,6 +19,8 @@ __all__ = [
     "gradient_maps",
     "heat_maps",
     "learning_curves",
+    "page",
+    "passes",
     "predictions",
     "roc",
 ]

@@ -1,5 +1,6 @@
 """The house's look: colours, paper, and sheets of pictures."""
 
+import io
 import math
 
 import numpy as np
@@ -15,9 +16,18 @@ WARM = LinearSegmentedColormap.from_list("warm", [(0, "#F0E44200"), (0.5, "#E69F
 DIVERGING = LinearSegmentedColormap.from_list("blue-white-vermillion", [BLUE, "white", VERMILLION])
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, whatever Matplotlib's backend is."""
+
+    def _repr_png_(self):
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=100)
+        return file.getvalue()
+
+
 def page(width, height):
     """A white figure that finds room for all that is written, in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Picture(figsize=(width, height), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
     return figure
 
@@ -27,7 +37,7 @@ def sheet(title, n, columns, width, height, *, gap, below=0, beside=0):
     margin, head, across, down = 0.35, 0.85, width + gap, height + max(gap, below)
     right = 2 * margin + max(2.3, 18 * inches_per_point([title]), columns * across - gap + beside)
     bottom = head + (math.ceil(n / columns) - 1) * down + height + below + margin
-    axes = Figure(figsize=(right, bottom), facecolor="white").add_axes((0, 0, 1, 1), frame_on=False)
+    axes = Picture(figsize=(right, bottom), facecolor="white").add_axes((0, 0, 1, 1), frame_on=False)
     axes.set(xlim=(0, right), ylim=(bottom, 0), xticks=[], yticks=[])
     axes.text(margin, 0.48, title, fontsize=18, fontweight="bold", color=INK, va="center")
     return axes, [(margin + i % columns * across, head + i // columns * down) for i in range(n)]
