@@ -65,6 +65,7 @@ def every_picture():
         "heat_maps": plots.heat_maps(x, RNG.random((9, 4, 4)), ["a\nb"] * 9, title="Where it looks"),
         "predictions": plots.predictions(x, labels, labels[::-1], np.full((9, 10), 0.1), DIGITS),
         "passes": plots.passes(*there_and_back(), ["CAT", "p = 0.9"], title="There and back"),
+        "windows_as_columns": plots.windows_as_columns(np.arange(16).reshape(4, 4), np.ones((9, 4)), kernel_size=3),
         "filters": plots.filters(RNG.standard_normal((6, 1, 3, 3))),
         "filters of colours": plots.filters(RNG.standard_normal((6, 3, 3, 3))),
     }
@@ -311,3 +312,30 @@ def test_a_pass_refuses_a_gradient_of_another_shape():
 
 def test_a_notebook_shows_a_picture():
     assert plots.page(2, 2)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_cells_write_their_numbers():
+    values = np.array([[1.0, 0.0], [-2.0, np.nan]])
+    assert words(plots.cells(plots.page(3, 3).subplots(), values)) == ["1", "-2"]
+    colors = [["white", "black"], ["0.5", plots.BLUE]]
+    axes = plots.cells(plots.page(3, 3).subplots(), values, colors=colors, title="x")
+    assert words(axes) == ["1", "0", "-2"]
+    assert axes.get_title() == "x"
+    assert [text.get_color() for text in axes.texts][:2] == ["#222222", "white"]  # dark on light, light on dark
+    with pytest.raises(ValueError, match="alike"):
+        plots.cells(axes, values, colors=[["white"]])
+    with pytest.raises(ValueError, match="must be"):
+        plots.cells(axes, np.zeros(3))
+
+
+def test_windows_and_columns_show_the_same_numbers():
+    x = np.arange(1, 16).reshape(3, 5)
+    cols = np.stack([x[:2, :3].ravel(), x[:2, 2:].ravel()], axis=1)  # kernel 2x3, stride 2: two windows
+    *places, matrix = plots.windows_as_columns(x, cols, kernel_size=(2, 3), stride=2).axes
+    assert [axes.get_title() for axes in places] == ["window 0, 0", "window 0, 1"]
+    assert words(matrix)[: cols.size] == [str(value) for value in cols.ravel()]
+    shared = matrix.images[0].get_array()[[2, 5], 0], matrix.images[0].get_array()[[0, 3], 1]
+    np.testing.assert_array_equal(*shared)  # the pixels of both windows have one colour on both sides
+    assert len(np.unique(shared[0], axis=0)) == 2
+    with pytest.raises(ValueError, match=r"\(6, 2\)"):
+        plots.windows_as_columns(x, cols.T, kernel_size=(2, 3), stride=2)

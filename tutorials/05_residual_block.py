@@ -1,19 +1,20 @@
 # %% [markdown]
-# # A residual block, forward and backward
+# # 5. The residual block
 #
 # **Question:** two 3x3 convolutions in a row can be trained. Thirty cannot, not well. What does a shortcut change?
 #
-# We walk an image's features, 56x56x64, through the stage that He et al. call conv3_x (`layer2` here): a *convolution
-# block*, which halves the map and doubles the channels, then an *identity block*, which keeps both. Then we walk all
-# the way back. Every function here is the package's own: step into it.
+# We take the features of an image, 56x56 pixels with 64 channels, through the stage that He et al. 2015 call conv3_x
+# (`layer2` here): a *convolution block*, which halves the map and doubles the channels, then an *identity block*, which
+# keeps both. Then we go all the way back. Every function here is the package's own: step into it.
 
 # %%
+import inspect
+
 import numpy as np
 
-from numpy_resnet import gradcheck, layers, models, ops
+from numpy_resnet import gradcheck, layers, models, ops, plots
 
 rng = np.random.default_rng(0)
-x = rng.standard_normal((2, 64, 56, 56), dtype=np.float32)  # (N, C, H, W): two images after stage 2
 
 
 def show(step, array, note=""):
@@ -21,17 +22,70 @@ def show(step, array, note=""):
 
 
 # %% [markdown]
-# ## The convolution block, step by step
+# ## The idea, with one number
 #
-# The branch: 3x3 with stride 2, batch norm, ReLU, 3x3, batch norm. Its output is 28x28x128, and x is 56x56x64: they
-# cannot be added. So the shortcut is a *projection*, a 1x1 convolution with the same stride, and a batch norm:
+# Say that a few layers are to learn a function H(x). He et al. 2015 let them learn the difference F(x) = H(x) - x, the
+# *residual*, and add x again: y = F(x) + x. The way on which x comes along is the *shortcut* (or *skip connection*). If
+# the best thing that these layers can do is nothing, the weights of F only have to become zero.
 #
-# $$ y = \mathrm{relu}\big(\mathrm{branch}(x) + \mathrm{project}(x)\big) $$
+# The smallest residual block there is has one pixel, one channel and weights w1 and w2 for convolutions (no batch
+# norm):
 #
-# A stride that leaves a remainder is normal: (56 + 2 - 3) / 2 = 27.5, so 27 + 1 = 28 windows fit, and the last column
-# of padding is in none of them.
+# $$ y = \mathrm{relu}\big( w_2 \cdot \mathrm{relu}(w_1 x) + x \big) $$
+#
+# For x = 2, w1 = 0.5, w2 = -0.4 it is relu(-0.4 · relu(1) + 2) = relu(1.6) = 1.6. And dx for dy = 1? There are two ways
+# from x to y. Through F, the slope is w1 · w2 = -0.2 (both ReLUs are open, their slope is 1). Along the shortcut it is
+# 1:
+#
+# $$ dx = dy \cdot (w_1 w_2 + 1) = 1 \cdot (-0.2 + 1) = 0.8 $$
+#
+# Without the shortcut dx is -0.2 of dy, and after ten such blocks it is 0.2 to the power of 10, a ten-millionth. With
+# it there is always that 1.
 
 # %%
+x, w1, w2 = 2.0, 0.5, -0.4
+
+
+def smallest_block(x):
+    return max(w2 * max(w1 * x, 0) + x, 0)
+
+
+step = 1e-6
+print(f"y = {smallest_block(x):.1f}")
+print(f"slope by differences: {(smallest_block(x + step) - smallest_block(x - step)) / (2 * step):.6f}")
+print(
+    f"w1 * w2 + 1 = {w1 * w2 + 1:.6f};   ten blocks: {(w1 * w2 + 1) ** 10:.3f}, without shortcuts {(w1 * w2) ** 10:.7f}"
+)
+
+# %% [markdown]
+# ## Two kinds of block
+#
+# In a ResNet F is: 3x3 convolution, batch norm (chapter 4), ReLU (chapter 3), 3x3 convolution, batch norm. Where F
+# keeps the shape, the shortcut is x itself: an *identity block*. Where F has stride 2 and doubles the channels, its
+# output is 28x28x128 and x is 56x56x64: they cannot be added. Then the shortcut is a *projection*, a 1x1 convolution
+# with the same stride and a batch norm of its own: a *convolution block*.
+#
+# $$ y = \mathrm{relu}\big(F(x) + x\big), \qquad y = \mathrm{relu}\big(F(x) + \mathrm{project}(x)\big) $$
+
+# %%
+steps = {"conv1": 2.6, "bn1, relu1": 4.3, "conv2": 6.0, "bn2": 7.3}
+boxes = {"x": (0.6, 2.2), **{name: (place, 3.2) for name, place in steps.items()}}
+boxes |= {"project": (4.9, 1.0, "downsample: 1x1, bn (or nothing)"), "+": (8.4, 2.2), "y": (9.6, 2.2, "relu2, y")}
+ways = [("x", "conv1", 0), ("conv1", "bn1, relu1", 0), ("bn1, relu1", "conv2", 0), ("conv2", "bn2", 0), ("bn2", "+", 0)]
+ways += [("x", "project", 0), ("project", "+", 0), ("+", "y", 0)]
+figure = plots.diagram(
+    boxes,
+    [(a, b, "", plots.BLUE, bend + 0.12) for a, b, bend in ways]
+    + [(b, a, "", plots.VERMILLION, bend + 0.12) for a, b, bend in ways],
+    title="Forward (blue) and backward (vermillion): at the fork x the two gradients add",
+)
+figure
+
+# %% [markdown]
+# ## The convolution block, step by step
+
+# %%
+x = rng.standard_normal((1, 64, 56, 56), dtype=np.float32)  # (N, C, H, W): an image after the stage before
 block = models.convolution_block(64, 128, stride=2, rng=0)
 
 show("x", x)
@@ -51,9 +105,25 @@ y = block.relu2.forward(block.add.forward(h, shortcut))
 show("add, relu2", y)
 
 # %% [markdown]
+# A stride that leaves a remainder is normal: (56 + 2 - 3) / 2 = 27.5, so 27 + 1 = 28 windows fit, and the last column
+# of padding is in none of them.
+#
+# A 1x1 convolution with stride 2 looks at one pixel of each 2x2 and at none of the three others. On an image of 4x4
+# numbers with the weight 1:
+
+# %%
+numbers = np.arange(16.0).reshape(1, 1, 4, 4)
+seen, _ = ops.conv2d(numbers, np.ones((1, 1, 1, 1)), stride=2)
+print(f"{numbers[0, 0]}\n-> {seen.tolist()}")
+
+# %% [markdown]
+# So three quarters of x reach y through the branch F alone. (He et al. 2015, section 3.3, compare with a shortcut
+# without parameters, the same pixels with zeros for the new channels: hardly worse. `models.zero_padded_block` is that
+# one.)
+#
 # ## The identity block
 #
-# Shapes agree, so the shortcut is x itself: an empty `Sequential`, which has no parameter and costs nothing.
+# The shortcut is an empty `Sequential`: no layer, no parameter, no cost, and no `if` in the code.
 
 # %%
 identity = models.identity_block(128, rng=1)
@@ -64,6 +134,7 @@ show("identity block", z, f"shortcut: {identity.downsample}")
 # ## Backward is forward, read upside down
 #
 # Any gradient may come from above. A random one hides nothing; one of ones would: it makes the dx of batch norm zero.
+# Each layer has kept what it needs in its *cache*, and its backward takes it.
 
 # %%
 dz = rng.standard_normal(z.shape, dtype=np.float32)
@@ -85,24 +156,54 @@ dh = block.conv1.backward(dh)
 show("branch, backward", dh)
 
 # %% [markdown]
+# The gradient of the sum has a function of its own. It is one line, and the most important one of the network: what
+# comes from above goes into both branches, unchanged.
+
+# %%
+print(inspect.getsource(ops.add_backward))
+
+# %% [markdown]
 # ## The fork: gradients add
 #
-# x went two ways, so a change of x changes y twice, once on each way. To first order the two changes add, and so do the
-# gradients. That is all that "backpropagation through a shortcut" is.
+# x went two ways. A change of x by $\delta$ changes y on both: by $\frac{\partial y}{\partial h} \frac{\partial
+# h}{\partial x} \delta$ through the branch h = F(x), and by $\frac{\partial y}{\partial s} \frac{\partial s}{\partial
+# x} \delta$ through the shortcut s. To first order the two changes add, and so do the gradients:
+#
+# $$ dx = \underbrace{\frac{\partial h}{\partial x}^{T} dh}_{\text{through the branch}} +
+# \underbrace{\frac{\partial s}{\partial x}^{T} ds}_{\text{through the shortcut}} $$
+#
+# That is all that "backpropagation through a shortcut" is. In an identity block the second term is $ds$ itself.
 
 # %%
 dx = dh + dshortcut
 show("dx = branch + shortcut", dx)
-print(f"  one entry of it: {dh[0, 0, 10, 10]:+.5f} + {dshortcut[0, 0, 10, 10]:+.5f} = {dx[0, 0, 10, 10]:+.5f}")
+print(f"one entry of it: {dh[0, 0, 10, 10]:+.5f} + {dshortcut[0, 0, 10, 10]:+.5f} = {dx[0, 0, 10, 10]:+.5f}")
+print(f"sizes: branch {np.linalg.norm(dh):.1f}, shortcut {np.linalg.norm(dshortcut):.1f}, sum {np.linalg.norm(dx):.1f}")
 
 block.forward(x)
 np.testing.assert_allclose(block.backward(dy), dx, atol=1e-5)
-print("  block.backward(dy) gives the same")
+print("block.backward(dy) gives the same")
+
+# %% [markdown]
+# The first channel, its top left corner of 12x12 pixels. The projection sends something back to every fourth pixel:
+
+# %%
+corner = np.s_[0, 0, :12, :12]
+limit = np.abs(dx[corner]).max()
+figure = plots.page(10, 3.7)
+for axes, (name, values) in zip(
+    figure.subplots(1, 3), {"dh, branch": dh, "dshortcut": dshortcut, "dx, their sum": dx}.items(), strict=True
+):
+    axes.imshow(values[corner], cmap=plots.DIVERGING, vmin=-limit, vmax=limit)
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(name, fontsize=13)
+figure
 
 # %% [markdown]
 # ## Is it right? Ask finite differences
 #
 # The same block, small and in float64, as a function of x alone. Each entry of x moves a little up and a little down.
+# In the diagnosis `x` is what goes in, and `dx` what the block's backward returns.
 
 # %%
 small = models.convolution_block(3, 4, stride=2, rng=0, dtype=np.float64)
@@ -123,12 +224,12 @@ assert report.ok
 
 # %% [markdown]
 # And if the fork is forgotten, if the branch's gradient alone is returned? Networks with that bug do train, only worse.
-# The check is not so kind:
+# The check is not so kind. (In training, batch norm, add and ReLU are one op here, `norm_add_relu2`: chapter 11.)
 
 
 # %%
 def forgetful_backward(dy, cache):
-    dh, dshortcut = small.norm_add_relu2.backward(dy)  # batch norm, add and ReLU: in training they are one op
+    dh, dshortcut = small.norm_add_relu2.backward(dy)
     for layer in (small.conv2, small.norm_relu1, small.conv1):
         dh = layer.backward(dh)
     small.downsample.backward(dshortcut)
@@ -143,27 +244,39 @@ assert not report.ok
 # ## What the shortcut does to the gradient
 #
 # Twenty identity blocks in a row, and the same without their shortcuts. How large is the gradient that reaches the
-# bottom, beside the one that was sent in at the top?
+# bottom, beside the one that was sent in at the top? Two things to learn: it does *not* vanish without shortcuts, since
+# batch norm keeps the scale of each layer. It grows, by a factor with each block.
 
 # %%
-x = rng.standard_normal((4, 16, 8, 8), dtype=np.float32)
+x = rng.standard_normal((2, 16, 6, 6), dtype=np.float32)
 dz = rng.standard_normal(x.shape, dtype=np.float32)
-seeds = range(20)
-residual = layers.Sequential(*(models.identity_block(16, rng=seed) for seed in seeds))
+residual = layers.Sequential(*(models.identity_block(16, rng=seed) for seed in range(20)))
 new = {"dtype": np.float32, "ops": ops}
-plain = layers.Sequential(*(models.PlainBlock(16, 16, 1, rng=np.random.default_rng(seed), **new) for seed in seeds))
-for name, stack in (("with shortcuts", residual), ("without", plain)):
+plain = layers.Sequential(*(models.PlainBlock(16, 16, 1, rng=np.random.default_rng(seed), **new) for seed in range(20)))
+
+figure = plots.page(9, 3.8)
+axes = figure.subplots()
+for name, stack, color in (("with shortcuts", residual, plots.BLUE), ("without", plain, plots.VERMILLION)):
     stack.forward(x)
-    gradient, norms = dz, []
+    gradient, norms = dz, [1.0]
     for _, layer in reversed(stack.children()):
         gradient = layer.backward(gradient)
-        norms.append(np.linalg.norm(gradient))
-    print(f"{name:<16} after 1 block {norms[0]:8.2f}   5 {norms[4]:8.2f}   10 {norms[9]:8.2f}   20 {norms[19]:8.2f}")
+        norms.append(np.linalg.norm(gradient) / np.linalg.norm(dz))
+    print(f"{name:<16} after 1 block {norms[1]:8.2f}   5 {norms[5]:8.2f}   10 {norms[10]:8.2f}   20 {norms[20]:8.2f}")
+    axes.semilogy(norms, color=color, lw=2.5)
+    axes.text(20.3, norms[-1], name, color=color, fontsize=12, va="center")
+axes.set(xlim=(0, 25), xticks=(0, 5, 10, 15, 20))
+axes.set_xlabel("blocks that the gradient has come back through", fontsize=12)
+axes.set_title("Size of the gradient, beside what was sent in at the top", loc="left", fontsize=13)
+axes.spines[["top", "right"]].set_visible(False)
+figure
 
 # %% [markdown]
-# Under batch norm the gradient of a plain stack does not vanish: it explodes, by a factor with every block. With
-# shortcuts a part of it comes through unchanged, and the growth is tame. So at the bottom of a deep plain stack the
-# size of the gradient says more about depth than about the loss.
+# With shortcuts a part of the gradient comes through unchanged, and the growth is tame. At the bottom of a deep plain
+# stack the size of the gradient says more about depth than about the loss. Chapter 1 has the same in a network that
+# learns. (Yang et al. 2019 compute the factor for plain nets with batch norm; De & Smith 2020 show that batch norm in a
+# residual block makes the branch small beside the shortcut, and so a deep net nearly the identity when training
+# begins.)
 #
 # **Predict, then run:**
 #
@@ -174,10 +287,23 @@ for name, stack in (("with shortcuts", residual), ("without", plain)):
 #
 # <details><summary>Answers</summary>
 #
-# 1. The branch adds nothing: y = x, and dx = dy. A block can become the identity by
-#    one weight vector: another block does not have to hurt.
+# 1. The branch adds nothing: y = x, and dx = dy. A block can become the identity by one weight vector: another block
+#    does not have to hurt. (Some begin training like that: Goyal et al. 2017, section 5.1.)
 # 2. Nothing but time: they are read, never written. If somebody wrote into `dy`, the other branch would see it, since
 #    both hold the same array. So no op of this package writes into an argument.
-# 3. 64 * 128 weights, and 2 * 128 for the batch norm: 8,448.
+# 3. 64 · 128 weights, and 2 · 128 for the batch norm: 8,448.
 #
 # </details>
+
+# %% [markdown]
+# ## Now you
+#
+# ```
+# numpy-resnet exercises start mine --only add identity_block convolution_block
+# ```
+#
+# - `add`: two lines, and one way to get them wrong.
+# - `identity_block`: forward, and then its mirror image. The fork is where the points are.
+# - `convolution_block`: the same with a projection, which has gradients of its own.
+#
+# **Next:** [ResNet-18](06_resnet18.py): eight of these, a stem and a head.

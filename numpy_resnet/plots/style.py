@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 # Okabe & Ito 2008, "Color Universal Design": told apart with every kind of colour vision
-BLUE, VERMILLION = "#0072B2", "#D55E00"
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK, QUIET, PALE, FAINT = "#222222", "#6B6B6B", "#C4C4C4", "#E3E3E3"
 WARM = LinearSegmentedColormap.from_list("warm", [(0, "#F0E44200"), (0.5, "#E69F0080"), (1, "#D55E00C0")])
 DIVERGING = LinearSegmentedColormap.from_list("blue-white-vermillion", [BLUE, "white", VERMILLION])
