@@ -66,6 +66,8 @@ def every_picture():
         "predictions": plots.predictions(x, labels, labels[::-1], np.full((9, 10), 0.1), DIGITS),
         "passes": plots.passes(*there_and_back(), ["CAT", "p = 0.9"], title="There and back"),
         "windows_as_columns": plots.windows_as_columns(np.arange(16).reshape(4, 4), np.ones((9, 4)), kernel_size=3),
+        "diagram": plots.diagram({"x": (1, 2), "y": (4, 2, "f(x)")}, [("x", "y", "slope", plots.BLUE, 0.1)]),
+        "residual_blocks": plots.residual_blocks({"identity": (["conv1", "bn1"], [], "relu2")}, fork="dx", title="A"),
         "filters": plots.filters(RNG.standard_normal((6, 1, 3, 3))),
         "filters of colours": plots.filters(RNG.standard_normal((6, 3, 3, 3))),
     }

@@ -1,7 +1,8 @@
-"""The picture at the top of the README: an image through a trained ResNet-18, and the gradient of its loss back.
+r"""The picture at the top of the README: an image through a trained ResNet-18, and the gradient of its loss back.
 
-    numpy-resnet train --data chest-xray --group 'person\\d+|IM-\\d+' --grey --size 224 --epochs 4 --out runs/hero
-    python tools/hero.py runs/hero .../test/PNEUMONIA/person113_bacteria_540.jpeg docs/hero.png
+    numpy-resnet train --data chest-xray --group 'person\d+|IM-\d+' --grey --size 224 --zoom 0.6 --rotate 10 \
+        --jitter 0.3 --class-weights --batch-size 32 --epochs 5 --out runs/hero       (docs/hero.png: its third epoch)
+    python tools/hero.py runs/hero .../test/PNEUMONIA/person101_bacteria_484.jpeg docs/hero.png
 
 The folder of the image is its class.
 """

@@ -4,7 +4,7 @@
 # **Question:** batch norm pulls every channel of a layer to mean 0 and variance 1. Then every pixel depends on every
 # other pixel of the batch. What is the gradient of *that*?
 #
-# It is the one backward of a ResNet that is hard to guess, and the one that most people get wrong. It has three paths
+# It is the one backward of a ResNet that is hard to guess, and where a path is easily forgotten. It has three of them,
 # and ends in one short line.
 
 # %%
@@ -24,30 +24,36 @@ def show(name, values):
 # %% [markdown]
 # ## Why anybody wants it
 #
-# A layer multiplies. If its weights are a little too large, its output is larger than its input; after twenty layers
-# that is a factor to the power of twenty. Nobody can choose the weights at the beginning so well that they stay right
-# while all of them change. Below, twenty 3x3 convolutions with ReLU (chapter 3), whose weights are 1.5 times too large:
-# with batch norm between convolution and ReLU, and without. The standard deviation of the output, layer by layer:
+# A layer multiplies. If its weights are a little too large, its output is larger than its input, and after twenty
+# layers that is a factor to the power of twenty. Nobody can choose the weights at the beginning so well that they stay
+# right while all of them change. Below, twenty 3x3 convolutions with ReLU (chapter 3). Their weights are drawn with 1.5
+# times the deviation that would keep the scale, sqrt(2 / (C·9)) (He et al. 2015, "Delving deep into rectifiers",
+# section 2.2). Once with batch norm between convolution and ReLU, once without. What does the next layer get?
 
 # %%
-x = rng.standard_normal((4, 8, 8, 8))
-spread = {"without": [], "with batch norm": []}
-for name, stds in spread.items():
+x, C = rng.standard_normal((4, 16, 8, 8)), 16
+outputs = {"without": [], "with batch norm": []}
+for name, seen in outputs.items():
     h = x
     for depth in range(20):
-        weight = np.random.default_rng(depth).standard_normal((8, 8, 3, 3)) * 1.5 * np.sqrt(2 / (8 * 9))
+        weight = np.random.default_rng(depth).normal(0, 1.5 * np.sqrt(2 / (C * 9)), (C, C, 3, 3))
         h, _ = ops.conv2d(h, weight, padding=1)
         if name == "with batch norm":
-            h, _ = ops.batchnorm2d(h, np.ones(8), np.zeros(8))
+            h, _ = ops.batchnorm2d(h, np.ones(C), np.zeros(C))
         h, _ = ops.relu(h)
-        stds.append(h.std())
+        seen.append((h.mean(), h.std()))
+    print(name)
+    for depth in (1, 5, 10, 20):
+        print(f"   layer {depth:<2}  mean {seen[depth - 1][0]:7.2f}  standard deviation {seen[depth - 1][1]:7.2f}")
 
+# %%
 figure = plots.page(8, 3.6)
 axes = figure.subplots()
-for (name, stds), color in zip(spread.items(), (plots.VERMILLION, plots.BLUE), strict=True):
+for (name, seen), color in zip(outputs.items(), (plots.VERMILLION, plots.BLUE), strict=True):
+    stds = [std for _, std in seen]
     axes.semilogy(range(1, 21), stds, color=color, lw=2.5)
     axes.text(20.4, stds[-1], name, color=color, fontsize=12, va="center")
-axes.set_title("Weights 1.5 times too large: the output grows with every layer", loc="left", fontsize=13)
+axes.set_title("Weights 1.5 times too large: each layer has another scale", loc="left", fontsize=13)
 axes.set_xlabel("layer", fontsize=12)
 axes.set_ylabel("standard deviation", fontsize=12)
 axes.set(xlim=(0, 27), xticks=(1, 5, 10, 15, 20))
@@ -57,8 +63,8 @@ figure
 # %% [markdown]
 # That is what batch norm does. *Why it helps* training as much as it does is another question. Ioffe & Szegedy 2015,
 # who invented it, said that it keeps the distribution of each layer's input from shifting ("internal covariate shift").
-# Santurkar et al. 2018 added such a shift on purpose, after batch norm, and training was still as good; they find that
-# the loss becomes smoother. Take the first story as history, not as an explanation.
+# Santurkar et al. 2018 added such a shift on purpose, behind batch norm, and training was nearly as good; they find
+# that the loss becomes smoother. Take the first story as history, not as an explanation.
 #
 # ## By hand
 #
@@ -156,29 +162,67 @@ show("3. through the variance", through_var)
 show("the sum", direct + through_mean + through_var)
 dx, dweight, dbias = ops.batchnorm2d_backward(dy, cache)
 show("batchnorm2d_backward", dx)
+show("dweight, dbias", (dweight[0], dbias[0]))
 np.testing.assert_allclose(dx, direct + through_mean + through_var, atol=1e-12)
 
 # %% [markdown]
-# By hand, for the first pixel: 10·1/5 = 2 directly; mean(g) = 2.5, so -0.5 through the mean; mean(g · x_hat) = 10 ·
-# (-1.4) / 4 = -3.5, so -(-1.4) · (-3.5) / 5 = -0.98 through the variance. 2 - 0.5 - 0.98 = 0.52. The three other pixels
-# have a dy of zero and get a gradient nevertheless: they share mean and variance with the first.
+# By hand, for the first pixel. Directly: 10·1/5 = 2. Through the mean: mean(g) = 10/4 = 2.5, so -2.5/5 = -0.5. Through
+# the variance: mean(g · x_hat) = 10 · (-1.4)/4 = -3.5, so -(-1.4) · (-3.5)/5 = -0.98. And 2 - 0.5 - 0.98 = 0.52. The
+# three other pixels have a dy of zero and get a gradient nevertheless: they share mean and variance with the first.
 #
+# Is each path right by itself? `batchnorm2d_inference` takes mean and variance as arguments. So x can be handed over in
+# three copies, of which only one moves: the pixels, what the mean is taken of, or what the variance is taken of.
+
+
+# %%
+def slopes_of_one_path(moving):
+    """The slopes of sum(dy * y) by each x, by central differences; only the copy `moving` of x moves."""
+    found = np.zeros(x.size)
+    for i in range(x.size):
+        for step in (1e-5, -1e-5):
+            pixels, for_mean, for_var = (x.copy() for _ in range(3))
+            (pixels, for_mean, for_var)[moving].flat[i] += step
+            statistics = np.array([for_mean.mean()]), np.array([for_var.var()])
+            y, _ = ops.batchnorm2d_inference(pixels, weight, bias, *statistics, eps=0.0)
+            found[i] += np.sum(dy * y) / (2 * step)
+    return found
+
+
+for moving, path in enumerate((direct, through_mean, through_var)):
+    show(f"path {moving + 1}, by differences", slopes_of_one_path(moving))
+    np.testing.assert_allclose(slopes_of_one_path(moving), path.ravel(), atol=1e-6)
+
+# %% [markdown]
 # ## What the formula says
 #
 # Add 1 to all x: mean takes it off again, and y does not move. Stretch all x away from their mean: std takes it off. So
 # dx must have nothing in these two directions, and the formula is what is left of dy when both are taken out, the part
-# along (1, 1, ..., 1) and the part along x_hat:
+# along (1, 1, ..., 1) and the part along x_hat. It is a *projection*: once it is done, doing it again changes nothing
+# but the factor weight / std in front, which is 10/5 = 2 here.
 
 # %%
 show("sum of dx", dx.sum())
 show("sum of dx · x_hat", np.sum(dx * x_hat))
+show("once more, / dx", ops.batchnorm2d_backward(dx, cache)[0] / dx)
 
 # %% [markdown]
-# (With an eps above 0, stretching does move y by a trace, and the second sum is nearly zero.) In pictures, for a
-# channel of 5x5 pixels and a random dy: what comes, what each path takes back, and what is left.
+# With an eps above 0 the second sum is not quite zero. Stretching does move y by a trace then, since var / (var + eps)
+# is a little below 1, and the gradient is right to say so. Put the formula into the sum: what is left is
+# $\frac{weight}{std} \cdot dweight \cdot \frac{eps}{var + eps}$.
 
 # %%
-big_x, big_dy = rng.standard_normal((2, 1, 1, 5, 5))
+_, with_eps = ops.batchnorm2d(x, weight, bias, eps=1e-5)
+eps, std_eps = with_eps.eps, np.sqrt(with_eps.var + with_eps.eps)
+dx_eps, dweight_eps, _ = ops.batchnorm2d_backward(dy, with_eps)
+found, predicted = np.sum(dx_eps * (x - 8) / std_eps), (weight / std_eps * dweight_eps * eps / std_eps**2)[0]
+print(f"eps = {eps:g}: sum of dx {dx_eps.sum():.1e}, sum of dx · x_hat {found:.3e}, predicted {predicted:.3e}")
+np.testing.assert_allclose(found, predicted, rtol=1e-3)
+
+# %% [markdown]
+# In pictures, for a channel of 4x4 pixels and a random dy: what comes, what each path takes back, and what is left.
+
+# %%
+big_x, big_dy = rng.standard_normal((2, 1, 1, 4, 4))
 _, big_cache = ops.batchnorm2d(big_x, np.ones(1), np.zeros(1))
 big_hat = (big_x - big_cache.mean) / np.sqrt(big_cache.var + big_cache.eps)
 parts = {
@@ -187,20 +231,27 @@ parts = {
     "- x_hat · mean(dy · x_hat)": -big_hat * np.mean(big_dy * big_hat),
     "sum = dx · std": ops.batchnorm2d_backward(big_dy, big_cache)[0] * np.sqrt(big_cache.var + big_cache.eps),
 }
-figure = plots.page(10, 3)
+figure = plots.page(10, 3.1)
 for axes, (name, values) in zip(figure.subplots(1, 4), parts.items(), strict=True):
-    plots.cells(axes, values[0, 0], title=name, limit=np.abs(big_dy).max(), fontsize=9)
+    plots.cells(axes, np.round(values[0, 0], 2), title=name, limit=np.abs(big_dy).max(), fontsize=11)
 figure
 
 # %% [markdown]
 # ## The code of this package
 #
-# Two sums for each channel in one pass over the data, then one pass that writes dx. The docstring is the derivation's
-# last line. Step into `through_statistics` to see the formula, and into `numpy_resnet/kernels/batchnorm.py` for the
-# loops.
+# Above it was the formula on paper; this is the op. Two sums for each channel in one pass over the data, then one pass
+# that writes dx. The docstring is the derivation's last line. Step into `through_statistics` to see the formula, and
+# into `numpy_resnet/kernels/batchnorm.py` for the loops.
 
 # %%
 print(inspect.getsource(ops.batchnorm2d_backward))
+arguments = rng.standard_normal((2, 3, 4, 4)), rng.standard_normal(3), rng.standard_normal(3)
+some_y, some_cache = ops.batchnorm2d(*arguments)
+some_dy = rng.standard_normal(some_y.shape)
+for mine, defined in zip(
+    ops.batchnorm2d_backward(some_dy, some_cache), reference.batchnorm2d_backward(some_dy, *arguments), strict=True
+):
+    np.testing.assert_allclose(mine, defined, atol=1e-12)
 
 # %% [markdown]
 # ## A test that sees nothing
@@ -226,9 +277,7 @@ def forgets_the_variance(dy, cache):
     return dx + cache.weight[:, None, None] / std * x_hat * (dweight / M)[:, None, None], dweight, dbias
 
 
-some_x = rng.standard_normal((2, 3, 4, 4))
-some_y, some_cache = ops.batchnorm2d(some_x, np.ones(3), np.zeros(3))
-for name, upstream in (("ones", np.ones_like(some_y)), ("random", rng.standard_normal(some_y.shape))):
+for name, upstream in (("ones", np.ones_like(some_y)), ("random", some_dy)):
     right = ops.batchnorm2d_backward(upstream, some_cache)[0]
     wrong = forgets_the_variance(upstream, some_cache)[0]
     print(f"upstream of {name:<7} largest dx {np.abs(right).max():.3f}, without path 3 {np.abs(wrong).max():.3f}")
@@ -255,10 +304,22 @@ assert report.ok
 #
 # $$ running \leftarrow 0.9 \cdot running + 0.1 \cdot batch $$
 #
-# and in inference these take the place of mean and var. The 0.1 is called the *momentum* (not that of chapter 9). Two
-# conventions hide here. y is normalised with the variance that divides by M; the running variance is fed with the one
-# that divides by M - 1, which on average is that of the population (*unbiased*). And other libraries write 0.9 where
-# this one and PyTorch write 0.1. The values of the batches come from a normal distribution, mean 3, variance 4:
+# and in inference these take the place of mean and var. The 0.1 is called the *momentum* (not that of chapter 9). Three
+# conventions hide here, and two right implementations can differ in each:
+#
+# - y is normalised with the variance that divides by M (*biased*). The running variance is fed with the one that
+#   divides by M - 1 (*unbiased*), since it stands for the population: a batch lies closer to its own mean than to the
+#   true one.
+# - For some libraries, Keras for one, momentum is the share of the old. What is 0.1 here and in PyTorch is 0.9 there.
+# - running_mean begins at 0 and running_var at 1. After k batches 0.9 to the power of k of that is left.
+#   `num_batches_tracked` counts the k; here nothing is computed from it.
+
+# %%
+draws = rng.normal(3, 2, (10_000, 4))  # ten thousand batches of four values; the true variance is 4
+print(f"on average, biased {draws.var(axis=1).mean():.2f}, unbiased {draws.var(axis=1, ddof=1).mean():.2f}")
+
+# %% [markdown]
+# A layer at work: 60 batches of 32 values, from a normal distribution of mean 3 and variance 4.
 
 # %%
 layer = layers.BatchNorm2d(1, dtype=np.float64)
@@ -266,7 +327,8 @@ seen = []
 for _ in range(60):
     layer.forward(rng.normal(3, 2, (2, 1, 4, 4)))
     seen.append([layer.buffers[key][0] for key in ("running_mean", "running_var")])
-print({key: round(float(np.squeeze(value)), 3) for key, value in layer.buffers.items()})
+for key, value in layer.buffers.items():
+    show(key, value)
 
 figure = plots.page(8, 3.6)
 axes = figure.subplots()
@@ -274,7 +336,7 @@ for values, truth, color, name in zip(
     np.transpose(seen), (3, 4), (plots.BLUE, plots.VERMILLION), ("mean", "var"), strict=True
 ):
     axes.plot(range(1, 61), values, color=color, lw=2)
-    axes.axhline(truth, color=color, lw=1, ls=":")
+    axes.plot([0, 60], [truth, truth], color=color, lw=1.5, ls=":")
     axes.text(61, values[-1], f"running_{name}", color=color, fontsize=12, va="center")
 axes.set_title("Running statistics find the true ones (dotted), and never rest", loc="left", fontsize=13)
 axes.set_xlabel("batches", fontsize=12)
@@ -303,10 +365,11 @@ else:
 # %% [markdown]
 # ## Where batch norm stands in a ResNet
 #
-# After every convolution and before the ReLU, also on the projection shortcut of a convolution block, whose 1x1
-# convolution is one like any other (chapter 5). On an identity shortcut there is none. That is on purpose: He et al.
-# 2016 ("Identity mappings in deep residual networks", section 3) tried scaling, gates, 1x1 convolutions and dropout
-# there, and the error rose with each. Whatever stands on the shortcut stands in the way of the gradient.
+# After every convolution, and before the ReLU or the sum that follows. The projection of a convolution block (chapter
+# 5) is a convolution, too, and has a batch norm of its own. On an identity shortcut there is none. That is on purpose:
+# He et al. 2016 ("Identity mappings in deep residual networks", section 3) tried scaling, gates, 1x1 convolutions and
+# dropout there, and the error of a network of 110 layers rose with each; so it did with a batch norm behind the sum
+# (section 4.1). Whatever stands on the shortcut stands in the way of the gradient.
 #
 # A convolution before batch norm needs no bias: the mean takes it off again.
 #

@@ -68,16 +68,19 @@ print(
 # $$ y = \mathrm{relu}\big(F(x) + x\big), \qquad y = \mathrm{relu}\big(F(x) + \mathrm{project}(x)\big) $$
 
 # %%
-steps = {"conv1": 2.6, "bn1, relu1": 4.3, "conv2": 6.0, "bn2": 7.3}
-boxes = {"x": (0.6, 2.2), **{name: (place, 3.2) for name, place in steps.items()}}
-boxes |= {"project": (4.9, 1.0, "downsample: 1x1, bn (or nothing)"), "+": (8.4, 2.2), "y": (9.6, 2.2, "relu2, y")}
-ways = [("x", "conv1", 0), ("conv1", "bn1, relu1", 0), ("bn1, relu1", "conv2", 0), ("conv2", "bn2", 0), ("bn2", "+", 0)]
-ways += [("x", "project", 0), ("project", "+", 0), ("+", "y", 0)]
-figure = plots.diagram(
-    boxes,
-    [(a, b, "", plots.BLUE, bend + 0.12) for a, b, bend in ways]
-    + [(b, a, "", plots.VERMILLION, bend + 0.12) for a, b, bend in ways],
-    title="Forward (blue) and backward (vermillion): at the fork x the two gradients add",
+branch, first = ["bn1", "relu1", "conv2\n3x3", "bn2"], ["conv1\n3x3", "conv1\n3x3, /2"]
+figure = plots.residual_blocks(
+    {
+        "Identity block: the shortcut is x itself": ([first[0], *branch], [], "relu2"),
+        "Convolution block: the shortcut is a projection; /2 is a stride of 2": (
+            [first[1], *branch],
+            ["1x1, /2", "bn"],
+            "relu2",
+        ),
+    },
+    fork="dx = dh + dshortcut",
+    plus="both get the same gradient",
+    title="Forward in blue, backward in vermillion: at the fork the gradients add",
 )
 figure
 
@@ -117,9 +120,9 @@ seen, _ = ops.conv2d(numbers, np.ones((1, 1, 1, 1)), stride=2)
 print(f"{numbers[0, 0]}\n-> {seen.tolist()}")
 
 # %% [markdown]
-# So three quarters of x reach y through the branch F alone. (He et al. 2015, section 3.3, compare with a shortcut
-# without parameters, the same pixels with zeros for the new channels: hardly worse. `models.zero_padded_block` is that
-# one.)
+# So three quarters of x reach y through the branch F alone. (He et al. 2015 compare this, in section 4.1, with a
+# shortcut without parameters: the same pixels, and zeros for the new channels. It is hardly worse.
+# `models.zero_padded_block` is that one.)
 #
 # ## The identity block
 #
@@ -165,19 +168,26 @@ print(inspect.getsource(ops.add_backward))
 # %% [markdown]
 # ## The fork: gradients add
 #
-# x went two ways. A change of x by $\delta$ changes y on both: by $\frac{\partial y}{\partial h} \frac{\partial
-# h}{\partial x} \delta$ through the branch h = F(x), and by $\frac{\partial y}{\partial s} \frac{\partial s}{\partial
-# x} \delta$ through the shortcut s. To first order the two changes add, and so do the gradients:
+# x went two ways, through the branch h = F(x) and along the shortcut, and the loss L depends on x through both. The
+# chain rule has a term for each way. For one number x:
 #
-# $$ dx = \underbrace{\frac{\partial h}{\partial x}^{T} dh}_{\text{through the branch}} +
-# \underbrace{\frac{\partial s}{\partial x}^{T} ds}_{\text{through the shortcut}} $$
+# $$ dx = \frac{\partial L}{\partial h} \cdot \frac{\partial h}{\partial x} +
+# \frac{\partial L}{\partial\,shortcut} \cdot \frac{\partial\,shortcut}{\partial x} =
+# dh \cdot \frac{\partial h}{\partial x} + dshortcut \cdot \frac{\partial\,shortcut}{\partial x} $$
 #
-# That is all that "backpropagation through a shortcut" is. In an identity block the second term is $ds$ itself.
+# For an image the slopes are matrices, and backward multiplies by their transposes (chapter 2):
+#
+# $$ dx = \underbrace{\Big(\frac{\partial h}{\partial x}\Big)^{T} dh}_{\text{through the branch}} +
+# \underbrace{\Big(\frac{\partial\,shortcut}{\partial x}\Big)^{T} dshortcut}_{\text{along the shortcut}} $$
+#
+# That is all that "backpropagation through a shortcut" is. In an identity block the second matrix is the identity, and
+# its term is dshortcut as it came. Step by step, above, both terms were made: they are what `dh` and `dshortcut`
+# became.
 
 # %%
 dx = dh + dshortcut
 show("dx = branch + shortcut", dx)
-print(f"one entry of it: {dh[0, 0, 10, 10]:+.5f} + {dshortcut[0, 0, 10, 10]:+.5f} = {dx[0, 0, 10, 10]:+.5f}")
+print(f"one entry of it: ({dh[0, 0, 10, 10]:.5f}) + ({dshortcut[0, 0, 10, 10]:.5f}) = {dx[0, 0, 10, 10]:.5f}")
 print(f"sizes: branch {np.linalg.norm(dh):.1f}, shortcut {np.linalg.norm(dshortcut):.1f}, sum {np.linalg.norm(dx):.1f}")
 
 block.forward(x)
@@ -185,49 +195,43 @@ np.testing.assert_allclose(block.backward(dy), dx, atol=1e-5)
 print("block.backward(dy) gives the same")
 
 # %% [markdown]
-# The first channel, its top left corner of 12x12 pixels. The projection sends something back to every fourth pixel:
+# The first channel, its top left corner of 12x12 pixels. The projection sends something back to one pixel of each 2x2:
 
 # %%
 corner = np.s_[0, 0, :12, :12]
 limit = np.abs(dx[corner]).max()
-figure = plots.page(10, 3.7)
-for axes, (name, values) in zip(
-    figure.subplots(1, 3), {"dh, branch": dh, "dshortcut": dshortcut, "dx, their sum": dx}.items(), strict=True
-):
+figure = plots.page(10, 3.6)
+parts = {"branch: dh": dh, "+   shortcut: dshortcut": dshortcut, "=   at the fork: dx": dx}
+for axes, (name, values) in zip(figure.subplots(1, 3), parts.items(), strict=True):
     axes.imshow(values[corner], cmap=plots.DIVERGING, vmin=-limit, vmax=limit)
     axes.set(xticks=[], yticks=[])
-    axes.set_title(name, fontsize=13)
+    axes.set_title(name, fontsize=13, loc="left")
 figure
 
 # %% [markdown]
 # ## Is it right? Ask finite differences
 #
-# The same block, small and in float64, as a function of x alone. Each entry of x moves a little up and a little down.
-# In the diagnosis `x` is what goes in, and `dx` what the block's backward returns.
+# The same block, small and in float64. The doctor moves x and every parameter along a random direction, a little there
+# and a little back, and compares the slope with what backward says. Chapter 8 builds such a check.
 
 # %%
 small = models.convolution_block(3, 4, stride=2, rng=0, dtype=np.float64)
+small_x = rng.standard_normal((2, 3, 6, 5))
+report = gradcheck.diagnose_model(small, small_x)
+print(report)
+assert report.ok
+
+# %% [markdown]
+# And if the fork is forgotten, if the branch's gradient alone is returned? Networks with that bug do train, only worse.
+# Every parameter of this block even has its right gradient; what is wrong is what the layers below it get. A check
+# entry by entry finds it. (In training, batch norm, add and ReLU are one op here, `norm_add_relu2`: chapter 11.)
 
 
+# %%
 def block_forward(x):
     return small.forward(x), None
 
 
-def block_backward(dy, cache):
-    return small.backward(dy)
-
-
-report = gradcheck.check_gradients(block_forward, block_backward, rng.standard_normal((2, 3, 6, 5)))
-print(report)
-assert report.ok
-
-
-# %% [markdown]
-# And if the fork is forgotten, if the branch's gradient alone is returned? Networks with that bug do train, only worse.
-# The check is not so kind. (In training, batch norm, add and ReLU are one op here, `norm_add_relu2`: chapter 11.)
-
-
-# %%
 def forgetful_backward(dy, cache):
     dh, dshortcut = small.norm_add_relu2.backward(dy)
     for layer in (small.conv2, small.norm_relu1, small.conv1):
@@ -236,9 +240,25 @@ def forgetful_backward(dy, cache):
     return dh  # ... and dshortcut is lost
 
 
-report = gradcheck.check_gradients(block_forward, forgetful_backward, rng.standard_normal((2, 3, 6, 5)))
+report = gradcheck.check_gradients(block_forward, forgetful_backward, small_x)
 print(report)
 assert not report.ok
+
+# %% [markdown]
+# Where is it wrong? Again one channel. The difference is at the pixels that the projection sees: the pattern of a wrong
+# gradient often shows what is missing. (`gradcheck.diagnose_op("convolution_block", ...)` calls this one
+# `branch_missing`. It tries many small blocks for that, and takes its time.)
+
+# %%
+small_dy = rng.standard_normal(block_forward(small_x)[0].shape)
+forgetful = forgetful_backward(small_dy, None)
+block_forward(small_x)
+right = small.backward(small_dy)
+unseen = np.ones((6, 5), bool)
+unseen[::2, ::2] = False
+np.testing.assert_allclose(forgetful[..., unseen], right[..., unseen], atol=1e-12)
+figure = plots.gradient_maps(forgetful[0, 0], right[0, 0], title="dx without the shortcut's share")
+figure
 
 # %% [markdown]
 # ## What the shortcut does to the gradient
@@ -278,17 +298,36 @@ figure
 # residual block makes the branch small beside the shortcut, and so a deep net nearly the identity when training
 # begins.)
 #
+# ## A block that begins as the identity
+#
+# The weight of a batch norm (chapter 4) is 1 in the beginning. If that of the *last* one of the branch begins as 0, the
+# branch adds nothing, whatever its convolutions are, and the block is the identity. Goyal et al. 2017 (section 5.1)
+# begin like that in every block: the signal first goes along the shortcuts, and the branches join in as they learn.
+
+# %%
+silent = models.identity_block(16, rng=0, dtype=np.float64)
+silent.bn2.params["weight"][...] = 0
+x = np.abs(rng.standard_normal((2, 16, 6, 6)))  # behind a ReLU nothing is negative
+y = silent.forward(x)
+dy = rng.standard_normal(y.shape)
+np.testing.assert_array_equal(y, x)
+np.testing.assert_array_equal(silent.backward(dy), dy)
+print("y is x, and dx is dy")
+
+# %% [markdown]
 # **Predict, then run:**
 #
-# 1. Set the weight of an identity block's last batch norm to zero. What is y, for a positive x? And dx?
+# 1. In the block that begins as the identity, which parameters have a gradient that is not zero? Look at
+#    `{key: np.abs(grad).max() for key, _, grad in silent.named_parameters()}`. Is the block stuck?
 # 2. What if `add_backward` returned two copies? What if a ReLU wrote its mask into `dy` instead of a new array?
 # 3. How many parameters has the projection? Count first, then `sum(p.size for _, p, _ in
 #    block.downsample.named_parameters())`.
 #
 # <details><summary>Answers</summary>
 #
-# 1. The branch adds nothing: y = x, and dx = dy. A block can become the identity by one weight vector: another block
-#    does not have to hurt. (Some begin training like that: Goyal et al. 2017, section 5.1.)
+# 1. The weight and the bias of bn2 alone. What comes back to conv2 through bn2 has its weight as a factor, and that is
+#    zero, so all below gets nothing. It is not stuck: after one step the weight of bn2 is no longer zero, and then
+#    all of them learn.
 # 2. Nothing but time: they are read, never written. If somebody wrote into `dy`, the other branch would see it, since
 #    both hold the same array. So no op of this package writes into an argument.
 # 3. 64 · 128 weights, and 2 · 128 for the batch norm: 8,448.

@@ -1,5 +1,6 @@
 """Every picture: functions from arrays to a matplotlib Figure. None shows it, none changes a setting."""
 
+from numpy_resnet.plots.blocks import residual_blocks
 from numpy_resnet.plots.cells import cells, windows_as_columns
 from numpy_resnet.plots.confusion import confusion_matrix
 from numpy_resnet.plots.curves import compared_curves, learning_curves, roc
@@ -27,6 +28,7 @@ __all__ = [
     "page",
     "passes",
     "predictions",
+    "residual_blocks",
     "roc",
     "windows_as_columns",
 ]

@@ -25,7 +25,9 @@ def diagram(boxes, arrows, *, width=10, height=4, title="", fontsize=13):
     for name, (x, y, *text) in boxes.items():
         text = text[0] if text else name
         style = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": INK if text else "none", "lw": 1.4}
-        drawn[name] = axes.text(x, y, text, fontsize=fontsize, color=INK, ha="center", va="center", bbox=style, zorder=3)
+        drawn[name] = axes.text(
+            x, y, text, fontsize=fontsize, color=INK, ha="center", va="center", bbox=style, zorder=3
+        )
     for start, end, text, color, *bend in arrows:
         _arrow(axes, boxes[start], boxes[end], drawn[start], drawn[end], text, color, *bend)
     return figure

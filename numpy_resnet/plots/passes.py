@@ -10,7 +10,7 @@ NIGHT, PAPER, DIM = "#0B0F14", "#F2F2F2", "#9AA4AE"
 SKY, AMBER = "#56B4E9", "#F0A030"
 COLD = LinearSegmentedColormap.from_list("cold", [NIGHT, "#0F4C75", SKY, "white"])
 HOT = LinearSegmentedColormap.from_list("hot", [NIGHT, "#8A2D00", AMBER, "white"])
-WIDE, TALL = 13.0, 6.2  # inches
+WIDE, TALL = 13.0, 6.1  # inches
 LARGEST, SMALLEST = 1.72, 0.86  # a map
 OFFSET = 0.085  # from a map to the one behind it
 
@@ -30,7 +30,7 @@ def passes(x, stages, dx, verdict, *, title, words=("forward", "backward")):
     figure = Picture(figsize=(WIDE, TALL), facecolor=NIGHT)
     paper = figure.add_axes((0, 0, 1, 1), frame_on=False)
     paper.set(xlim=(0, WIDE), ylim=(0, TALL), xticks=[], yticks=[])
-    paper.text(0.4, TALL - 0.45, title, color=PAPER, fontsize=17, fontweight="bold", va="center")
+    paper.text(0.4, TALL - 0.4, title, color=PAPER, fontsize=17, fontweight="bold", va="center")
 
     sizes = np.linspace(LARGEST, SMALLEST, len(stages) + 1)
     gap = (WIDE - 2.6 - sizes.sum()) / len(stages)

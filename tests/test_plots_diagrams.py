@@ -1,0 +1,45 @@
+"""The pictures of boxes and arrows: what is written in them, and which way the arrows go. Not the pixels."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyArrowPatch
+
+from numpy_resnet import plots
+
+
+def words(axes):
+    return [text.get_text() for text in axes.texts if text.get_text()]
+
+
+def test_a_diagram_has_its_boxes_and_arrows():
+    boxes = {"x": (1, 2), "y": (4, 2, "f(x)"), "point": (2, 1, "")}
+    axes = plots.diagram(boxes, [("x", "y", "slope", plots.BLUE), ("y", "x", "", plots.INK, 0.2)], title="There").axes[
+        0
+    ]
+    assert words(axes) == ["x", "f(x)", "slope"]
+    colors = [to_hex(patch.get_edgecolor()).upper() for patch in axes.patches]
+    assert colors == [plots.BLUE, plots.INK]
+    assert axes.get_title(loc="left") == "There"
+    with pytest.raises(ValueError, match="an arrow must join two of the boxes x, y, point; got 'z'"):
+        plots.diagram(boxes, [("x", "z", "", plots.BLUE)])
+
+
+def test_both_directions_of_a_block_keep_to_their_left():
+    blocks = {"identity": (["conv1", "bn1"], [], "relu2"), "convolution": (["conv1"], ["1x1", "bn"], "relu2")}
+    axes = plots.residual_blocks(blocks, fork="dx = dh + dshortcut", plus="dh", title="Both").axes[0]
+    found = words(axes)
+    for text in ("identity", "convolution", "conv1", "bn1", "relu2", "1x1", "bn", "x", "y", "+", "dx = dh + dshortcut"):
+        assert text in found
+    ways = {plots.BLUE: [], plots.VERMILLION: []}
+    for patch in axes.patches:
+        if isinstance(patch, FancyArrowPatch):
+            ways[to_hex(patch.get_edgecolor()).upper()].append(patch._path_original.vertices)
+    assert [len(way) for way in ways.values()] == [13, 13]  # 6 and 7: the sum has three, a box two, x and y one each
+    for there, back in zip(*ways.values(), strict=True):
+        np.testing.assert_allclose(np.linalg.norm(there - back[::-1], axis=1).min(), 0.16)  # side by side
+        if len(there) == 2:
+            assert there[0, 1] > back[0, 1]  # forward goes right and above
+    for wrong in ({}, {"identity": ([], [], "relu2")}):
+        with pytest.raises(ValueError, match="in the branch of each a box"):
+            plots.residual_blocks(wrong)
