@@ -43,3 +43,34 @@ def test_both_directions_of_a_block_keep_to_their_left():
     for wrong in ({}, {"identity": ([], [], "relu2")}):
         with pytest.raises(ValueError, match="in the branch of each a box"):
             plots.residual_blocks(wrong)
+
+
+def runs_of_two_depths():
+    errors = {(20, False): (0.6, 0.4), (56, False): (0.8, 0.7), (20, True): (0.5, 0.3), (56, True): (0.5, 0.31)}
+    return [
+        {
+            "depth": depth,
+            "shortcuts": shortcuts,
+            "history": [{"epoch": i + 1, "train_accuracy": 1 - error} for i, error in enumerate(curve)],
+        }
+        for (depth, shortcuts), curve in errors.items()
+    ]
+
+
+def test_depths_stand_by_kind_and_their_names_do_not_cover_each_other():
+    left, right = plots.depths(runs_of_two_depths(), title="Digits").axes
+    for axes, expected in (
+        (left, {40.0: plots.BLUE, 70.0: plots.VERMILLION}),
+        (right, {30.0: plots.BLUE, 31.0: plots.VERMILLION}),
+    ):
+        last = {round(line.get_ydata()[-1], 6): line.get_color() for line in axes.lines}
+        assert last == expected
+        heights = sorted(text.xy[1] for text in axes.texts)
+        assert heights[1] - heights[0] >= 0.08 * 80
+    assert left.get_title(loc="left") == "without shortcuts"
+    assert [text.get_text() for text in right.texts] == ["20 layers 30.0 %", "56 layers 31.0 %"]
+
+
+def test_depths_want_both_kinds():
+    with pytest.raises(ValueError, match="without shortcuts, and of some with them"):
+        plots.depths([run for run in runs_of_two_depths() if run["shortcuts"]])

@@ -41,7 +41,9 @@ def table_of_chapters(names):
         question = " ".join(re.search(r"\*\*Question:\*\* (.*?)(?:\n\n|$)", prose, re.DOTALL)[1].split())
         asked = " ".join(re.findall(r"exercises start \S+ --only ([a-z_0-9 ]+)", prose)).split()
         links = ", ".join(f"[{word}](exercises/{EXERCISES[word].file}.ipynb)" for word in asked)
-        lines.append(f"| {number} | [{title}](tutorials/{name}.ipynb) | {question} | {links} |")
+        lines.append(
+            f"| {number} | [{title}](tutorials/{name}.ipynb) | {question[:1].upper()}{question[1:]} | {links} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -188,6 +188,23 @@ figure = plots.passes(
 figure
 
 # %% [markdown]
+# The table is the network, and so is a loop: each part forward, and then each part backward from the last to the first,
+# which is what `model.backward` does.
+
+# %%
+net = models.resnet18(num_classes=10, in_channels=1)
+batch = rng.standard_normal((2, 1, 64, 64), dtype=np.float32)
+h = batch
+for _, part in net.children():
+    h = part.forward(h)
+dy = dh = rng.standard_normal(h.shape, dtype=np.float32)
+for name, part in reversed(net.children()):
+    dh = part.backward(dh)
+    print(f"{name:<8} {sizes(dh)}")
+net.forward(batch)
+np.testing.assert_allclose(net.backward(dy), dh, atol=1e-4 * np.abs(dh).max())
+
+# %% [markdown]
 # ## Is it right?
 #
 # Every op has been checked (chapters 2 to 5, 7). Is the whole? The same blocks, small and in float64: every parameter

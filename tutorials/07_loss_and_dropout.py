@@ -208,17 +208,17 @@ for z in ([2, 0], [200, 0], [1e4, -1e4]):
 #
 # *Label smoothing* s leaves 1 - s for the label and gives s/C to each of the C classes, so that the network is never
 # asked to be perfectly sure (Szegedy et al. 2016, section 7). *Class weights* let rare classes count more (chapter 10);
-# the mean becomes a weighted one. Both only change what stands in the place of onehot / N. With s = 0.3 the label gets
-# 0.7 + 0.1 and the others 0.1. With weights 3, 1, 1 the second image, of class 0, has 3/4 of the say, the first 1/4.
+# the mean becomes a weighted one. Both only change what stands in the place of onehot / N. Below, with s = 0.3, the
+# label gets 0.7 + 0.1 and the others 0.1. With weights 3, 1, 1 the second image, of class 0, has 3/4 of the say, the
+# first 1/4.
 
 # %%
 for options in ({"label_smoothing": 0.3}, {"class_weight": np.array([3.0, 1, 1])}):
     loss, cache = ops.cross_entropy(logits, labels, **options)
     show(next(iter(options)), cache.target)
     np.testing.assert_allclose(loss, reference.cross_entropy(logits, labels, **options))
-    np.testing.assert_allclose(
-        ops.cross_entropy_backward(1.0, cache), p * cache.target.sum(axis=1, keepdims=True) - cache.target
-    )
+    defined = reference.cross_entropy_backward(1.0, logits, labels, **options)
+    np.testing.assert_allclose(ops.cross_entropy_backward(1.0, cache), defined)
 
 # %% [markdown]
 # ## Dropout

@@ -14,6 +14,7 @@ import numpy as np
 
 import numpy_resnet
 from numpy_resnet import gradcheck, ops, plots
+from numpy_resnet.gradcheck.report import relative_error
 
 rng = np.random.default_rng(0)
 
@@ -61,9 +62,10 @@ axes = figure.subplots()
 for dtype, style in ((np.float64, "-"), (np.float32, ":")):
     for error, color in zip(errors(steps, dtype), (plots.BLUE, plots.VERMILLION), strict=True):
         axes.loglog(steps, np.clip(error, 1e-13, 10), style, color=color, lw=2)
-axes.text(1.2e-13, 3e-8, "rounding: eps / h", color=plots.QUIET, fontsize=12)
-axes.text(3e-6, 1e-7, "forward: h", color=plots.BLUE, fontsize=12)
-axes.text(6e-4, 1e-9, "central: h²", color=plots.VERMILLION, fontsize=12)
+    axes.axvline(np.finfo(dtype).eps ** (1 / 3), color=plots.QUIET, ls=style, lw=1)
+axes.text(1.2e-13, 3e-8, "rounding: eps / h\nslope -1", color=plots.QUIET, fontsize=12)
+axes.text(3e-4, 1.5e-5, "forward: h\nslope 1", color=plots.BLUE, fontsize=12, ha="right")
+axes.text(6e-4, 3e-11, "central: h²\nslope 2", color=plots.VERMILLION, fontsize=12)
 axes.text(1.2e-13, 0.12, "dotted: float32", color=plots.INK, fontsize=12)
 axes.set_title("Error of a difference by its step: too large and too small are both wrong", loc="left", fontsize=13)
 axes.set_xlabel("step h", fontsize=12)
@@ -72,39 +74,104 @@ axes.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# The bottom of the V for central differences is where h² = eps / h, at h = eps^(1/3): about 6e-6 in float64, where ten
-# digits are right. In float32 it is three, and no test with so few can tell a wrong factor 1.001 from a right one. So:
-# **check in float64, with central differences.** That the same code runs in float32 later is another test, and an easy
-# one.
+# The two thin lines stand at eps^(1/3), for float64 and float32: there h² = eps / h, the bottom of the V for central
+# differences. (For forward differences it is where h = eps / h, at the root of eps.) Lines on such a paper are powers,
+# and their slopes are the exponents:
 
 # %%
-best = steps[np.argmin(errors(steps, np.float64)[1])]
-print(f"the best step for exp, central, float64: {best:.0e};  eps^(1/3) = {np.finfo(float).eps ** (1 / 3):.0e}")
-assert 1e-7 < best < 1e-4
+forward, central = errors(steps, np.float64)
+for name, error, low, high in (
+    ("rounding", forward, 0, 1e-9),
+    ("forward", forward, 1e-6, 1e-2),
+    ("central", central, 1e-4, 0.1),
+):
+    part = (steps >= low) & (steps <= high)
+    slope = np.polyfit(np.log(steps[part]), np.log(error[part]), 1)[0]
+    print(f"{name:<9} slope {slope:5.2f}")
+    assert abs(slope - {"rounding": -1, "forward": 1, "central": 2}[name]) < 0.1
+for dtype in (np.float64, np.float32):
+    h = np.finfo(dtype).eps ** (1 / 3)
+    near = (steps > h / 3) & (steps < 3 * h)
+    print(
+        f"{dtype.__name__}: near h = {h:.0e} central differences are off by {np.median(errors(steps, dtype)[1][near]):.0e}"
+    )
+
+# %% [markdown]
+# About ten digits in float64; in float32 four or five, and this for a single exp. Further down a mistake of the size of
+# batch norm's eps, 1e-5, is found: in float32 it would drown. So: **check in float64, with central differences.** That
+# the same code runs in float32 later is another test, and an easy one.
 
 # %% [markdown]
 # ## From a slope to a gradient
 #
 # A layer has many outputs and a loss one number. So draw an upstream dy and take the loss L = sum of dy · y: what
-# backward returns for this dy must be the slopes of L. That is all of `gradcheck.check_gradients`, and it is short
-# enough to read: `numpy_resnet/gradcheck/finite_differences.py`. Its errors are relative to the largest entry of the
-# gradient: an entry that should be zero has no relative error of its own.
+# backward returns for this dy must be the slopes of L, one for each entry of x. That is a gradient check. The package's
+# own, `gradcheck.check_gradients`, does it for all arrays of an op, and is short enough to read:
+# `numpy_resnet/gradcheck/finite_differences.py`.
+
 
 # %%
+def slope_by_differences(f, dy, x, h=1e-6):
+    flat = np.eye(x.size).reshape(x.size, *x.shape) * h  # one entry moves, all others stay
+    return np.array([np.sum(dy * (f(x + e)[0] - f(x - e)[0])) / (2 * h) for e in flat]).reshape(x.shape)
+
+
 x, weight = rng.standard_normal((2, 2, 5, 4)), rng.standard_normal((3, 2, 3, 3))
+y, cache = ops.conv2d(x, weight)
+dy = rng.standard_normal(y.shape)
+dx, _, _ = ops.conv2d_backward(dy, cache)
+np.testing.assert_allclose(slope_by_differences(lambda x: ops.conv2d(x, weight), dy, x), dx, atol=1e-7)
 report = gradcheck.check_gradients(ops.conv2d, ops.conv2d_backward, x, weight)
 print(report)
 assert report.ok
 
 # %% [markdown]
+# ## What is "equal"?
+#
+# Two gradients never agree to the last digit, so a test needs a measure and a tolerance. Each usual measure has a case
+# that it gets wrong. Here 40,000 entries and a tolerance of 1e-4: a right gradient, with one entry of zero and a noise
+# of 1e-10 as differences have it; one of size 1e-6, half too large; and one in which a single small entry is lost.
+
+# %%
+right = rng.standard_normal(40_000)
+right[0] = 0
+one_small = right.copy()
+one_small[0] = 0.01
+cases = {
+    "right, with noise": (right + 1e-10 * rng.standard_normal(40_000), right),
+    "WRONG, 1.5 times": (1.5e-6 * right, 1e-6 * right),
+    "WRONG, one entry lost": (right, one_small),
+}
+measures = {
+    "absolute": lambda a, b: np.abs(a - b).max(),
+    "entry by entry": lambda a, b: (np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-300)).max(),
+    "of the norms": lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b),
+    "this package's": lambda a, b: relative_error(a, b).max(),
+}
+print(" " * 22, "".join(f"{name:>22}" for name in measures))
+for case, (mine, numeric) in cases.items():
+    numbers = [measure(mine, numeric) for measure in measures.values()]
+    print(
+        f"{case:<22}",
+        "".join(f"{number:>13.0e} {'passes' if number < 1e-4 else 'is refused':<10}" for number in numbers),
+    )
+    assert (numbers[-1] < 1e-4) == case.startswith("right")
+
+# %% [markdown]
+# *Absolute* errors know no scale: a gradient of small numbers passes whatever it is. *Entry by entry*, relative errors
+# refuse what is right, since an entry that should be zero has no relative error. One number *of the norms* drowns a
+# lost entry among 40,000 others. The package divides each error by the larger of both entries, but never by less than 1
+# % of the largest entry of all (`relative_error` in `numpy_resnet/gradcheck/report.py`). And it says where the worst
+# one is: a place tells more than a number.
+#
+# ## One direction
+#
 # A cheaper test moves *all* entries at once, along a random direction u, and compares one number: the slope of L along
 # u must be the sum of dx · u. Two evaluations, whatever the size. It says that something is wrong, not where; for a
 # whole network it is what one can afford, and `gradcheck.diagnose_model` begins with it.
 
 # %%
-dy, u = rng.standard_normal((2, 3, 3, 2)), rng.standard_normal(x.shape)
-dx, _, _ = ops.conv2d_backward(dy, ops.conv2d(x, weight)[1])
-h = 1e-5
+u, h = rng.standard_normal(x.shape), 1e-5
 slope = np.sum(dy * (ops.conv2d(x + h * u, weight)[0] - ops.conv2d(x - h * u, weight)[0])) / (2 * h)
 print(f"slope along u {slope:.8f};   sum of dx · u {np.sum(dx * u):.8f}")
 np.testing.assert_allclose(slope, np.sum(dx * u), rtol=1e-8)
@@ -112,25 +179,34 @@ np.testing.assert_allclose(slope, np.sum(dx * u), rtol=1e-8)
 # %% [markdown]
 # ## Never an upstream of ones
 #
-# L = sum of y looks like the natural choice. It is the one dy for which many mistakes cancel. Batch norm without one of
-# its paths (chapter 4) passes, and so does a backward that turns the image upside down on the way:
+# L = sum of y looks like the natural choice. It is the one dy for which many mistakes cancel. The outputs of a batch
+# norm sum to M · bias, whatever x is (chapter 4), so all slopes of that L are zero, and so is what the path through the
+# variance adds. Forget that path, and the check still passes. So does an average pool that hands the gradient of the
+# last image to the first: ones look alike from both ends.
 
 
 # %%
+def batchnorm(x):
+    return ops.batchnorm2d(x, np.ones(x.shape[1]), np.zeros(x.shape[1]))
+
+
+def forgets_the_variance(dy, cache):
+    std = np.sqrt(cache.var + cache.eps)[:, None, None]
+    return (dy - dy.mean(axis=(0, 2, 3), keepdims=True)) / std
+
+
 def upside_down(dy, cache):
-    return ops.global_avgpool2d_backward(dy, cache)[::-1]  # the gradient of the last image goes to the first
-
-
-def slope_by_differences(f, dy, x, h=1e-6):
-    flat = np.eye(x.size).reshape(x.size, *x.shape) * h
-    return np.array([np.sum(dy * (f(x + e)[0] - f(x - e)[0])) / (2 * h) for e in flat]).reshape(x.shape)
+    return ops.global_avgpool2d_backward(dy, cache)[::-1]
 
 
 x = rng.standard_normal((3, 2, 2, 2))
-y, cache = ops.global_avgpool2d(x)
-for name, dy in (("ones", np.ones_like(y)), ("random", rng.standard_normal(y.shape))):
-    error = np.abs(upside_down(dy, cache) - slope_by_differences(ops.global_avgpool2d, dy, x)).max()
-    print(f"upstream of {name:<7} largest error {error:.1e}   {'passes' if error < 1e-6 else 'found'}")
+for f, wrong in ((batchnorm, forgets_the_variance), (ops.global_avgpool2d, upside_down)):
+    y, cache = f(x)
+    found = []
+    for name, dy in (("ones", np.ones_like(y)), ("random", rng.standard_normal(y.shape))):
+        found.append(np.abs(wrong(dy, cache) - slope_by_differences(f, dy, x)).max() > 1e-6)
+        print(f"{wrong.__name__:<21} upstream of {name:<7} {'is found' if found[-1] else 'passes'}")
+    assert found == [False, True]
 
 # %% [markdown]
 # ## Kinks
@@ -148,10 +224,51 @@ print(found)
 assert found.verdict == "KINK"
 
 # %% [markdown]
-# So a check draws numbers that stay away from kinks. Where it cannot, it can look at both sides: on a curve the slopes
-# from the left and from the right agree ever better as the step shrinks, at a kink they never do. That is how the
-# doctor (`numpy_resnet/gradcheck/slopes.py`) tells them apart, and then it accepts whatever lies between the two. It
-# sets no tolerance either: each slope is measured with two steps, and their difference tells how far to trust it.
+# So a check draws numbers that stay away from kinks (`gradcheck.apart`). Where it cannot, it can look at both sides.
+# The slope to the right is (f(x + h) - f(x)) / h, the slope to the left (f(x) - f(x - h)) / h. How far are they apart,
+# for steps that shrink?
+
+
+# %%
+def jump(f, x, h):
+    return np.abs((f(x + h) - f(x)) / h - (f(x) - f(x - h)) / h)
+
+
+def relu(x):
+    return ops.relu(np.asarray(x))[0]
+
+
+figure = plots.page(10, 3.9)
+left, right = figure.subplots(1, 2)
+points, shrinking = np.linspace(-1.6, 1.6, 201), np.logspace(-5, 0, 501)
+left.plot(points, relu(points), color=plots.INK, lw=3)
+left.plot([-0.5, 1.5], relu(np.array([-0.5, 1.5])), "o-", color=plots.VERMILLION, lw=2.5, ms=8)
+left.plot(0.5, 0.5, "o", color=plots.BLUE, ms=9)
+left.text(-1.5, 1.05, "from x - h to x + h:\nslope 0.75", color=plots.VERMILLION, fontsize=12)
+left.text(0.6, 0.3, "at x: slope 1", color=plots.BLUE, fontsize=12)
+left.set_title("A step across a kink, h = 1", loc="left", fontsize=13)
+for f, x, color in ((np.exp, 0.0, plots.BLUE), (relu, 0.0, plots.VERMILLION), (relu, 1e-3, plots.INK)):
+    right.loglog(shrinking, np.maximum(jump(f, x, shrinking), 1e-6), color=color, lw=2.5)
+for x, y, text, color in (
+    (1.2e-5, 2e-4, "a curve: falls with h", plots.BLUE),
+    (1.2e-5, 1.8, "a kink at x: stays", plots.VERMILLION),
+):
+    right.text(x, y, text, color=color, fontsize=12)
+right.text(1.3e-3, 2e-6, "a kink beside x: gone\nonce h is smaller", color=plots.INK, fontsize=12)
+right.set_title("Slope to the right - slope to the left", loc="left", fontsize=13)
+right.set(ylim=(1e-6, 10))
+right.set_xlabel("step h", fontsize=12)
+for axes in (left, right):
+    axes.tick_params(labelsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+figure
+
+# %% [markdown]
+# Three kinds of curve, told apart without knowing the function. `numpy_resnet/gradcheck/slopes.py` is built on it: on
+# three scales, each 64 times smaller, the doctor compares both sides. At a kink it accepts whatever lies between the
+# two. Beside one it takes a smaller step. And for all else each slope comes with a tolerance of its own, from the
+# rounding that its step causes and, in doubt, from what half the step would change: slopes that say how far they can be
+# trusted.
 #
 # ## The complex step
 #
@@ -165,19 +282,19 @@ assert found.verdict == "KINK"
 
 
 # %%
-def batchnorm(x):
+def batchnorm_by_hand(x):
     centred = x - x.mean(axis=(0, 2, 3), keepdims=True)
     return centred / np.sqrt(np.mean(centred**2, axis=(0, 2, 3), keepdims=True) + 1e-5)
 
 
 x = rng.standard_normal((2, 2, 3, 2))
-y, cache = ops.batchnorm2d(x, np.ones(2), np.zeros(2))
-np.testing.assert_allclose(batchnorm(x), y)
+y, cache = batchnorm(x)
+np.testing.assert_allclose(batchnorm_by_hand(x), y)
 dy = rng.standard_normal(y.shape)
 dx, _, _ = ops.batchnorm2d_backward(dy, cache)
 unit = np.eye(x.size).reshape(x.size, *x.shape)
-complex_step = np.array([np.sum(dy * batchnorm(x + 1e-200j * e).imag) / 1e-200 for e in unit]).reshape(x.shape)
-central = slope_by_differences(lambda x: (batchnorm(x),), dy, x)
+complex_step = np.array([np.sum(dy * batchnorm_by_hand(x + 1e-200j * e).imag) / 1e-200 for e in unit]).reshape(x.shape)
+central = slope_by_differences(lambda x: (batchnorm_by_hand(x),), dy, x)
 print(f"complex step: off by {np.abs(complex_step - dx).max():.0e};  central: off by {np.abs(central - dx).max():.0e}")
 np.testing.assert_allclose(complex_step, dx, atol=1e-13)
 
@@ -230,11 +347,36 @@ print(found.findings[0].cause, "-", found.findings[0].evidence)
 assert found.verdict == "WRONG"
 
 # %% [markdown]
+# ## Right numbers, wrong formula
+#
+# Batch norm divides by sqrt(var + eps). In this backward the eps stands outside of the root. With inputs of variance 1
+# that is a difference of half an eps, below the tolerance of a check, and no random draw of such inputs will show it.
+
+
+# %%
+def eps_outside(dy, cache):
+    dx, dweight, dbias = ops.batchnorm2d_backward(dy, cache)
+    return dx * (np.sqrt(cache.var + cache.eps) / (np.sqrt(cache.var) + cache.eps))[:, None, None], dweight, dbias
+
+
+report = gradcheck.check_gradients(ops.batchnorm2d, eps_outside, rng.standard_normal((4, 2, 5, 5)), *np.ones((2, 2)))
+print(report, end="\n\n")
+found = gradcheck.diagnose_op("batchnorm2d", ops.batchnorm2d, eps_outside)
+print(str(found).split("Smallest")[0])
+assert report.ok
+assert found.verdict == "WRONG"
+
+# %% [markdown]
+# `diagnose_op` knows the op, and brings inputs that are awkward for it: here channels that hardly vary, or not at all.
+# There eps is what one divides by, and the factor is large. It does not know the cause by name, says "possible", and
+# names what it saw: a factor for each channel, which is most of the way. For a function of one's own there is
+# `gradcheck.diagnose(f, f_backward, *arrays)`, with the arrays that you give it, so the awkward ones are up to you.
+#
 # ## How much do which tests find?
 #
 # `numpy_resnet/exercises/zoo` has wrong backwards, and some forwards with faults that no gradient shows, as students
-# write them. Tests of seven kinds were asked whether something is wrong, each one a little more careful than the one
-# before; the figures are those of [the page of the doctor](../docs/doctor.md):
+# write them. Tests of seven kinds were asked whether something is wrong, from careless to careful; the figures are
+# those of [the page of the doctor](../docs/doctor.md):
 
 # %%
 path = Path(numpy_resnet.__file__).parents[1] / "docs" / "doctor" / "matrix.json"
@@ -249,16 +391,18 @@ for row, count in enumerate(found.sum(axis=0)):
     axes.text(count + 3, row, str(count), va="center", fontsize=12, color=plots.INK)
 axes.set_yticks(range(len(matrix["styles"])), matrix["styles"], fontsize=12)
 axes.invert_yaxis()
+axes.set_xlim(0, 1.06 * len(found))
 axes.set_title(f"How many of {len(found)} bugs each test finds", loc="left", fontsize=13)
 axes.spines[["top", "right", "left"]].set_visible(False)
 axes.tick_params(length=0)
 figure
 
 # %% [markdown]
-# "The gradient is not zero" is what many a test asserts. The step from ones to a random upstream costs nothing.
-# The step after that is *awkward cases*: a stride with remainder, padding, overlap, H and W that differ, a batch
-# of one, zeros, ties. The last one are the invariants: nothing is written to, twice the dy gives twice the dx, float32
-# stays float32, and the forward agrees with the definition.
+# "The gradient is not zero" is what many a test asserts. One entry can be right while others are wrong, so it finds
+# less than all entries do. The step from ones to a random upstream costs nothing. The step after that is *awkward
+# cases*: a stride with remainder, padding, overlap, H and W that differ, a batch of one, zeros, ties. The last one are
+# the invariants: nothing is written to, twice the dy gives twice the dx, float32 stays float32, and the forward agrees
+# with the definition.
 #
 # **Predict, then run:**
 #

@@ -4,6 +4,7 @@ from numpy_resnet.plots.blocks import residual_blocks
 from numpy_resnet.plots.cells import cells, windows_as_columns
 from numpy_resnet.plots.confusion import confusion_matrix
 from numpy_resnet.plots.curves import compared_curves, learning_curves, roc
+from numpy_resnet.plots.depths import depths
 from numpy_resnet.plots.diagram import diagram
 from numpy_resnet.plots.gradients import gradient_maps
 from numpy_resnet.plots.passes import passes
@@ -20,6 +21,7 @@ __all__ = [
     "cells",
     "compared_curves",
     "confusion_matrix",
+    "depths",
     "diagram",
     "filters",
     "gradient_maps",

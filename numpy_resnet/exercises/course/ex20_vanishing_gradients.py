@@ -15,7 +15,7 @@
 #
 # The y of a block is the x of the next. There are no biases and no convolutions, to keep the bookkeeping small. There
 # is no batch norm either, and that makes a difference: under batch norm the gradient of a plain stack does not vanish,
-# it explodes, as `tutorials/01_residual_block.py` shows. The principle, a factor per block, is the same.
+# it explodes, as `tutorials/05_residual_block.py` shows. The principle, a factor per block, is the same.
 #
 # **Shapes.** `weights` a list of `depth` arrays (width, width). `x` (N, width) goes in at the bottom, `dy` (N, width)
 # comes in at the top. `norms` (depth + 1,): norms[k] is the Euclidean norm of the gradient at the input of block k,
