@@ -298,7 +298,7 @@ figure = plots.depths(long_run["runs"], title="CIFAR-10, halved: figure 6 of He 
 figure
 
 # %% [markdown]
-# Without shortcuts 56 layers are far behind 20, on the images that they are trained on. With shortcuts the two are level.
+# Without shortcuts 56 layers are far behind 20, on the images that they are trained on. With shortcuts they are level.
 # In the paper the deeper one then wins; here it does not, in so short a run.
 #
 # **Predict, then run:**

@@ -66,8 +66,9 @@ for note in notes:
     print(f"\nwarning: {note.message}")
 
 # %% [markdown]
-# `val` was no folder: a tenth of the training images was held out for it. What the warning says, if there is one, comes
-# below. First look at some images of each class; one should always do that before anything is trained.
+# `val=0.1` holds a tenth of the training images out. (Kaggle's copy has a folder `val` of 16 images, too few to choose
+# by; they join the training images.) What the warning says, if there is one, comes below. First look at some images of
+# each class; one should always do that before anything is trained.
 
 # %%
 figure = plots.page(10, 4.1)
@@ -131,7 +132,7 @@ if dataset.name == "chest-xray" and len(ill) == 624:
 #
 # ## A small run
 #
-# Everything here has to be done in half a minute: 600 training images of 48x48 pixels, a network of 8 layers.
+# Everything here has to be done in half a minute: 500 training images of 48x48 pixels, a network of 8 layers.
 # The real run is ResNet-18 on all of them at 96 pixels and takes 26 minutes; the README has its figures, accuracy 0.918
 # and AUC 0.974. Keep that in mind when you read the ones below.
 #
@@ -148,7 +149,7 @@ def shrunk(images):
     return data.ArrayImages(pixels, images.labels)
 
 
-few = np.sort(np.random.default_rng(0).permutation(len(dataset.train))[:600])
+few = np.sort(np.random.default_rng(0).permutation(len(dataset.train))[:500])
 train_images, val_images, test_images = map(shrunk, (dataset.train.subset(few), dataset.val, dataset.test))
 about = data.scan(train_images)
 weights = train.balanced_weights(train_images.labels, 2)
@@ -173,8 +174,8 @@ for row in train.fit(model, optimizer, schedule, loader, val_loader, **options):
     print(f"epoch {row['epoch']}: training loss {row['train_loss']:.3f}, validation accuracy {row['val_accuracy']:.1%}")
 
 # %% [markdown]
-# The validation figure jumps in the first epochs. In evaluation batch norm uses running statistics (chapter 4), and
-# while the learning rate is high these lag behind the weights. Where it is small again they agree.
+# The validation figure is bad, or jumps, in the first epochs. In evaluation batch norm uses running statistics (chapter
+# 4), and while the learning rate is high these lag behind the weights. Where it is small again they agree.
 #
 # ## A threshold, and the curve of all of them
 #
@@ -300,13 +301,9 @@ figure
 # any backward: it is weight[class, k] / (h w).
 
 # %%
-print(
-    "".join(
-        line
-        for line in inspect.getsource(grad_cam.grad_cam).splitlines(True)
-        if " alpha = " in line or " maps = " in line
-    )
-)
+for line in inspect.getsource(grad_cam.grad_cam).splitlines():  # the two formulas, in the package
+    if " alpha = " in line or " maps = " in line:
+        print(line.strip())
 normalised = (x - about.mean[:, None, None]) / about.std[:, None, None]
 dlogits = np.eye(2, dtype=np.float32)[said]  # the slope of the class's own logit is 1
 model.eval()
@@ -336,9 +333,9 @@ figure
 # README.) Warm corners do prove something: that it uses what is no lung.
 #
 # That happens. Networks take the easiest way, a *shortcut*. Zech et al. 2018 found that a network could tell nearly
-# always which hospital an X-ray was from, by things such as the metal letter that marks the side, and with it how
-# common pneumonia is there. It was good on images of the same hospitals and worse elsewhere. A data set from one place
-# cannot show that.
+# always which hospital an X-ray was from, helped, it seems, by things such as the metal letter that marks the side; and
+# with the hospital how common pneumonia is there. It was good on images of the same hospitals and worse elsewhere. A
+# data set from one place cannot show that.
 #
 # > **What this must not be used for.** Not to diagnose anybody, not to decide who is seen first, not to reassure.
 # > It has seen small children of one hospital, two classes out of all there is, and images that somebody selected.
