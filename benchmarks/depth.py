@@ -1,6 +1,6 @@
 """Does depth help? Plain and residual nets of 20 and 56 layers on CIFAR-10, as in figure 6 of He et al. 2015, smaller.
 
-    python benchmarks/depth.py          half an hour on two idle cores; the curves go to results/depth.json
+    python benchmarks/depth.py          an hour on two busy cores; the curves go to results/depth.json
 
 It needs 20,000 training images of CIFAR-10 or more, of which a tenth is held out for validation. They are halved to
 16x16 pixels, and it is 1,692 steps instead of 64,000: smaller than the paper's in all but the question.

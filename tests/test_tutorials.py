@@ -29,7 +29,7 @@ def test_a_chapter_asks_derives_checks_and_draws(name):
     assert re.match(rf"# {number}\. \S", prose)
     for part in ("**Question:**", "**Predict, then run:**", "<summary>Answers</summary>", "## Now you"):
         assert prose.count(part) == 1, part
-    assert "$" in prose  # an equation
+    assert re.search(r"\$\$.+?\$\$|\$[^$\n]*\\[^$]*\$", prose, re.DOTALL)  # an equation
     assert re.search(r"assert|np\.testing", TEXTS[name])
     assert re.search(r"^(figure|plots\.\w+\(.*\))$", TEXTS[name], re.MULTILINE)  # a cell ends with a picture
 

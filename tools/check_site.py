@@ -3,6 +3,7 @@
 python tools/check_site.py build/site
 """
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,7 +25,7 @@ class Page(HTMLParser):
             self.links.append(told["href"])
         elif tag in ("img", "script", "iframe", "source") and told.get("src"):
             self.loads.append(told["src"])
-        elif tag == "link" and told.get("rel") != "canonical":
+        elif tag == "link" and told.get("rel") != "canonical" and told.get("href"):
             self.loads.append(told["href"])
 
 
@@ -33,6 +34,9 @@ def faults(site):
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     if not pages:
         yield f"there is no page in {site}"
+    for path in sorted(site.rglob("*.css")):
+        for url in re.findall(r"(?:url\(|@import )[\"' ]*((?:https?:)?//[^\"')]+)", path.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(site)} loads {url} from elsewhere"
     for path, page in pages.items():
         name = path.relative_to(site)
         yield from (f"{name} loads {url} from elsewhere" for url in page.loads if urlsplit(url).netloc)

@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import jupytext
@@ -29,7 +30,10 @@ INSTALL = """\
 import importlib.util
 
 if importlib.util.find_spec("numpy_resnet") is None:
-    %pip install --quiet --editable ../.."""
+    %pip install --quiet --editable ../..
+    import sys
+
+    sys.path.insert(0, "../..")  # until the kernel is started anew"""
 
 
 def chapters(words=()):
@@ -54,8 +58,10 @@ def notebook(path):
 
 def fingerprint(path):
     """What a chapter's output depends on, in short."""
-    sources = [path, Path(__file__), *sorted((ROOT / "numpy_resnet").rglob("*.py"))]
-    about = hashlib.sha256(f"{platform.python_version()} {os.environ.get('NUMPY_RESNET_DATA')}".encode())
+    package = (source for source in (ROOT / "numpy_resnet").rglob("*") if source.suffix in (".py", ".npz", ".txt"))
+    sources = [path, Path(__file__), *sorted(package), ROOT / "benchmarks" / "results" / "depth.json"]
+    versions = [platform.python_version(), *map(metadata.version, ("numpy", "numba", "matplotlib"))]
+    about = hashlib.sha256(f"{versions} {os.environ.get('NUMPY_RESNET_DATA')}".encode())
     for source in sources:
         about.update(source.read_bytes())
     return about.hexdigest()

@@ -15,6 +15,8 @@ HINTS = ("The idea", "The formula", "The shapes")
 def gather(docs):
     """Write them into docs/tutorials and docs/exercises, which are not committed."""
     notebooks = {path.stem: path.read_text(encoding="utf-8") for path in (TUTORIALS / "notebooks").glob("*.ipynb")}
+    if not notebooks:
+        raise ValueError("there must be notebooks in tutorials/notebooks; there are none: run make notebooks")
     texts = {
         docs / "tutorials" / f"{name}.ipynb": text.replace("](../../docs/", "](../") for name, text in notebooks.items()
     }

@@ -67,12 +67,14 @@ show("y", y)
 
 # %% [markdown]
 # By hand, the window at the top left: 1·1 + 2·2 + 0·0, then 0·0 - 1·3 + 3·4, then -2·2 + 0·6 + 1·5. That is 5 + 9 + 1 =
-# 15, and so y begins with 15. Four windows of 3x3 fit into 4x4 pixels, so y is 2x2.
+# 15, and so y begins with 15. Four windows of 3x3 fit into 4x4 pixels, so y is 2x2. (With one image, one channel and
+# one filter we write x[1, 1] for x[0, 0, 1, 1], and likewise for the others.)
 #
 # ## Every window becomes a column
 #
 # Python's loops are slow; matrix products are what computers are best at. *im2col* ("image to columns") copies each
-# window into a column of a matrix: row (kh, kw), column (oh, ow). Pixels in several windows are copied several times.
+# window into a column of a matrix: row (c, kh, kw), column (oh, ow). There is one such matrix for each image, so cols
+# is (N, C·KH·KW, OH·OW). Pixels in several windows are copied several times.
 
 # %%
 cols = ops.im2col(x, kernel_size=3)
@@ -85,6 +87,9 @@ figure
 # place of the window. The filter, written as a row, meets all windows in one product (Chellapilla, Puri & Simard 2006):
 #
 # $$ y = filters \cdot cols, \qquad (OC,\ C\,KH\,KW) \cdot (C\,KH\,KW,\ OH\,OW) = (OC,\ OH\,OW) $$
+
+#
+# `ops.conv2d` does the same, fast. It returns y and a *cache*, what backward will need; `[0]` is y.
 
 # %%
 filters = weight.reshape(1, 9)  # (OC, C*KH*KW)
@@ -173,7 +178,9 @@ assert dx[0, 0, 1, 1] == slope == 6
 # %% [markdown]
 # ## Backward, as matrix products
 #
-# Forward was two steps, cols = im2col(x) and y = filters · cols. The same sums, written for the product, are
+# Forward was two steps, cols = im2col(x) and y = filters · cols: y[oc, p] = sum over q of filters[oc, q] · cols[q, p],
+# with p a window and q = (c, kh, kw) a place in it. Each product sends back as before: dfilters[oc, q] = sum over p of
+# dy[oc, p] · cols[q, p], and dcols[q, p] = sum over oc of filters[oc, q] · dy[oc, p]. As matrices:
 #
 # $$ dfilters = dy \cdot cols^T, \qquad dcols = filters^T \cdot dy $$
 #
@@ -196,7 +203,8 @@ np.testing.assert_array_equal(ops.col2im(dcols[None], size=(4, 4), kernel_size=3
 #
 # Write x as a vector of 16 numbers and cols as one of 36, window after window. im2col is linear, so it is a 36x16
 # matrix A. Its columns are what im2col makes of images with a single 1. Backward of y = A x is dx = Aᵀ dy, for any
-# matrix: that is the sum over every way again. So col2im must be Aᵀ. For all x and c it has to be that
+# matrix: that is the sum over every way again. So col2im must be Aᵀ (the transpose, or *adjoint*). Write ⟨a, b⟩ for
+# the sum of all products of entries. Since (A x)ᵀ c = xᵀ (Aᵀ c), for all x and c it has to be that
 #
 # $$ \langle \mathrm{im2col}(x), c \rangle = \langle x, \mathrm{col2im}(c) \rangle $$
 
@@ -337,7 +345,8 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# And a plausible mistake, a col2im that assigns where it should add. Each window then overwrites what others sent back:
+# And a plausible mistake, a col2im that assigns where it should add. Each window then overwrites what others sent back.
+# `gradcheck.diagnose_op`, called the *doctor* from now on, tries small cases and names the likely mistake:
 
 
 # %%
@@ -357,6 +366,7 @@ print(found)
 assert not found.ok and found.findings[0].cause == "not_accumulated"
 
 # %% [markdown]
+# In the maps at the end numbers are scaled to one digit (9 stands for the largest, given above them) and a dot is zero.
 # The doctor names the line of thought that failed and gives the smallest case: three pixels, two windows, and the pixel
 # in the middle is in both. Without overlap (stride 2 with a 2x2 filter) the mistake is no mistake, and a test on such
 # windows passes.

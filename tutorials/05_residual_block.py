@@ -33,17 +33,18 @@ def show(step, array, note=""):
 #
 # $$ y = \mathrm{relu}\big( w_2 \cdot \mathrm{relu}(w_1 x) + x \big) $$
 #
-# For x = 2, w1 = 0.5, w2 = -0.4 it is relu(-0.4 · relu(1) + 2) = relu(1.6) = 1.6. And dx for dy = 1? There are two ways
-# from x to y. Through F, the slope is w1 · w2 = -0.2 (both ReLUs are open, their slope is 1). Along the shortcut it is
+# For x = 2, w1 = 0.5, w2 = 0.4 it is relu(0.4 · relu(1) + 2) = relu(2.4) = 2.4. And dx for dy = 1? There are two ways
+# from x to y. Through F, the slope is w1 · w2 = 0.2 (both ReLUs are open, their slope is 1). Along the shortcut it is
 # 1:
 #
-# $$ dx = dy \cdot (w_1 w_2 + 1) = 1 \cdot (-0.2 + 1) = 0.8 $$
+# $$ dx = dy \cdot (w_1 w_2 + 1) = 1 \cdot (0.2 + 1) = 1.2 $$
 #
-# Without the shortcut dx is -0.2 of dy, and after ten such blocks it is 0.2 to the power of 10, a ten-millionth. With
-# it there is always that 1.
+# Without the shortcut dx is 0.2 of dy, and after ten such blocks 0.2 to the power of 10, a ten-millionth. With it, 1.2
+# to the power of 10, about 6. (There is no batch norm here. With it the gradient does not vanish, and this is not the
+# reason that plain nets learn badly: chapter 1, and the end of this one.)
 
 # %%
-x, w1, w2 = 2.0, 0.5, -0.4
+x, w1, w2 = 2.0, 0.5, 0.4
 
 
 def smallest_block(x):
@@ -78,7 +79,7 @@ figure = plots.residual_blocks(
             "relu2",
         ),
     },
-    fork="dx = dh + dshortcut",
+    fork="dx = dx_branch + dx_shortcut",
     plus="both get the same gradient",
     title="Forward in blue, backward in vermillion: at the fork the gradients add",
 )
@@ -136,7 +137,8 @@ show("identity block", z, f"shortcut: {identity.downsample}")
 # %% [markdown]
 # ## Backward is forward, read upside down
 #
-# Any gradient may come from above. A random one hides nothing; one of ones would: it makes the dx of batch norm zero.
+# Any gradient may come from above. A random one hides nothing. Ones might: where they arrive unchanged at a batch norm,
+# its dx is zero (chapter 4).
 # Each layer has kept what it needs in its *cache*, and its backward takes it.
 
 # %%
@@ -149,14 +151,14 @@ dh = block.relu2.backward(dy)
 show("relu2, backward", dh, "zero where y was")
 dh, dshortcut = block.add.backward(dh)
 show("add, backward", dh, f"both branches get the same array: {dh is dshortcut}")
-dshortcut = block.downsample.backward(dshortcut)
-show("shortcut, backward", dshortcut)
+dx_shortcut = block.downsample.backward(dshortcut)
+show("shortcut, backward", dx_shortcut)
 dh = block.bn2.backward(dh)
 dh = block.conv2.backward(dh)
 dh = block.relu1.backward(dh)
 dh = block.bn1.backward(dh)
-dh = block.conv1.backward(dh)
-show("branch, backward", dh)
+dx_branch = block.conv1.backward(dh)
+show("branch, backward", dx_branch)
 
 # %% [markdown]
 # The gradient of the sum has a function of its own. It is one line, and the most important one of the network: what
@@ -181,14 +183,14 @@ print(inspect.getsource(ops.add_backward))
 # \underbrace{\Big(\frac{\partial\,shortcut}{\partial x}\Big)^{T} dshortcut}_{\text{along the shortcut}} $$
 #
 # That is all that "backpropagation through a shortcut" is. In an identity block the second matrix is the identity, and
-# its term is dshortcut as it came. Step by step, above, both terms were made: they are what `dh` and `dshortcut`
-# became.
+# its term is dshortcut as it came. Step by step, above, both terms were made: `dx_branch` and `dx_shortcut`.
 
 # %%
-dx = dh + dshortcut
+dx = dx_branch + dx_shortcut
 show("dx = branch + shortcut", dx)
-print(f"one entry of it: ({dh[0, 0, 10, 10]:.5f}) + ({dshortcut[0, 0, 10, 10]:.5f}) = {dx[0, 0, 10, 10]:.5f}")
-print(f"sizes: branch {np.linalg.norm(dh):.1f}, shortcut {np.linalg.norm(dshortcut):.1f}, sum {np.linalg.norm(dx):.1f}")
+print(f"one entry of it: ({dx_branch[0, 0, 10, 10]:.5f}) + ({dx_shortcut[0, 0, 10, 10]:.5f}) = {dx[0, 0, 10, 10]:.5f}")
+norms = [np.linalg.norm(part) for part in (dx_branch, dx_shortcut, dx)]
+print("sizes: branch {:.1f}, shortcut {:.1f}, sum {:.1f}".format(*norms))
 
 block.forward(x)
 np.testing.assert_allclose(block.backward(dy), dx, atol=1e-5)
@@ -201,7 +203,7 @@ print("block.backward(dy) gives the same")
 corner = np.s_[0, 0, :12, :12]
 limit = np.abs(dx[corner]).max()
 figure = plots.page(10, 3.6)
-parts = {"branch: dh": dh, "+   shortcut: dshortcut": dshortcut, "=   at the fork: dx": dx}
+parts = {"dx_branch": dx_branch, "+   dx_shortcut": dx_shortcut, "=   at the fork: dx": dx}
 for axes, (name, values) in zip(figure.subplots(1, 3), parts.items(), strict=True):
     axes.imshow(values[corner], cmap=plots.DIVERGING, vmin=-limit, vmax=limit)
     axes.set(xticks=[], yticks=[])
@@ -292,17 +294,19 @@ axes.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# With shortcuts a part of the gradient comes through unchanged, and the growth is tame. At the bottom of a deep plain
-# stack the size of the gradient says more about depth than about the loss. Chapter 1 has the same in a network that
-# learns. (Yang et al. 2019 compute the factor for plain nets with batch norm; De & Smith 2020 show that batch norm in a
-# residual block makes the branch small beside the shortcut, and so a deep net nearly the identity when training
-# begins.)
+# With shortcuts a part of the gradient comes through unchanged. It grows as well, but far less, and most of it in the
+# last blocks on the way back, the first of the network: there the branch is not yet small beside x. At the bottom of a
+# deep plain stack the size of the gradient says more about depth than about the loss. Chapter 1 has the same in a
+# network that learns. (Yang et al. 2019 compute the factor for plain nets with batch norm; De & Smith 2020 show that
+# batch norm in a residual block makes the branch small beside the shortcut, and so a deep net nearly the identity when
+# training begins.)
 #
 # ## A block that begins as the identity
 #
-# The weight of a batch norm (chapter 4) is 1 in the beginning. If that of the *last* one of the branch begins as 0, the
-# branch adds nothing, whatever its convolutions are, and the block is the identity. Goyal et al. 2017 (section 5.1)
-# begin like that in every block: the signal first goes along the shortcuts, and the branches join in as they learn.
+# The weight of a batch norm (chapter 4) is 1 in the beginning, its bias 0. If the weight of the *last* one of the
+# branch begins as 0, the branch adds nothing, whatever its convolutions are, and the block is the identity (behind a
+# ReLU no x is negative). Goyal et al. 2017 (section 5.1) begin like that in every block: the signal first goes along
+# the shortcuts, and the branches join in as they learn.
 
 # %%
 silent = models.identity_block(16, rng=0, dtype=np.float64)
