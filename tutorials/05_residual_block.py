@@ -64,7 +64,9 @@ print(
 # In a ResNet F is: 3x3 convolution, batch norm (chapter 4), ReLU (chapter 3), 3x3 convolution, batch norm. Where F
 # keeps the shape, the shortcut is x itself: an *identity block*. Where F has stride 2 and doubles the channels, its
 # output is 28x28x128 and x is 56x56x64: they cannot be added. Then the shortcut is a *projection*, a 1x1 convolution
-# with the same stride and a batch norm of its own: a *convolution block*.
+# with the same stride (He et al. 2015, section 3.3, equation 2): a *convolution block*. Batch norm stands right after
+# each convolution (section 3.4), so after the projection, too: else the shortcut would have a scale of its own beside a
+# branch of variance 1. On the identity shortcut there is none, for reasons (chapter 4).
 #
 # $$ y = \mathrm{relu}\big(F(x) + x\big), \qquad y = \mathrm{relu}\big(F(x) + \mathrm{project}(x)\big) $$
 

@@ -27,7 +27,8 @@ from numpy_resnet.models.cifar import option_a_block
 # Guangzhou (Kermany et al. 2018, CC BY 4.0). It is two folders, `train` and `test`, and in each of them a folder for
 # each class, `NORMAL` and `PNEUMONIA`; the name of a folder is the label of the files in it. Get it from Mendeley Data
 # (record rscbjbr9sj) or from Kaggle (`chest-xray-pneumonia`). The environment variable `NUMPY_RESNET_DATA` names the
-# folder that its folder `chest_xray` is in.
+# folder that its folder `chest_xray` is in. Images of your own are read just so: `data.load("FOLDER")`, or `--data
+# FOLDER`.
 #
 # Where it is missing, the chapter goes on with a stand-in of the same form: the digits of chapter 9 as image files, in
 # folders `even` and `odd`. The even ones are rare, and three images in a row are from one invented "person", as the
@@ -370,7 +371,7 @@ figure
 #
 # ```
 # numpy-resnet train --data chest-xray --group 'person\d+|IM-\d+' --grey --size 96 --zoom 0.6 --rotate 10 \
-#     --jitter 0.3 --class-weights --sensitivity 0.95 --epochs 16
+#     --jitter 0.3 --class-weights --sensitivity 0.95 --epochs 16 --val 0.1
 # numpy-resnet evaluate
 # ```
 #
