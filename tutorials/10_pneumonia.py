@@ -267,14 +267,15 @@ print(f"our network on the test images: {right / (right + alarmed):.1%}; counted
 np.testing.assert_allclose(right / (right + alarmed), found / (found + alarms))
 
 # %% [markdown]
-# In the test folder 62.5 % are ill, and an alarm is nearly always right. Where one in a thousand is ill, nearly every
-# alarm is false, by the same network. No figure of a data set says what an alarm is worth elsewhere. And p itself is
-# not the probability of being ill: with class weights the network learns as if half of all people were, and networks
-# are surer than they are right, that is badly *calibrated* (Guo et al. 2017).
+# In the first line, as in the test folder, most are ill, and an alarm is nearly always right. Where one in a thousand
+# is ill, nearly every alarm is false, by the same network. No figure of a data set says what an alarm is worth
+# elsewhere. And p itself is not the probability of being ill: with class weights the network learns as if half of all
+# people were, and networks are surer than they are right, that is badly *calibrated* (Guo et al. 2017).
 #
 # ## Its worst mistakes
 #
-# Look at them; always. The three ill ones with the lowest p, and the three healthy ones with the highest:
+# Look at them; always. The three ill ones with the lowest p, and the three healthy ones with the highest. A frame marks
+# a mistake; where a threshold raises less than three false alarms, some of these are right:
 
 # %%
 worst = np.concatenate([np.flatnonzero(ill)[np.argsort(p[ill])[:3]], np.flatnonzero(~ill)[np.argsort(-p[~ill])[:3]]])
@@ -331,7 +332,8 @@ figure
 # differ from those before it says anything about what was *learnt* (Adebayo et al. 2018 tested this; some methods fail,
 # Grad-CAM passes). And then it says where, not what. Warm lungs do not prove that the network has understood pneumonia.
 # (On the X-rays even the real run looks at the heart and the spine more than at the lungs: see the picture in the
-# README.) Warm corners do prove something: that it uses what is no lung.
+# README.) Nor do warm corners prove that it cheats: here random weights are warm at the very border, too. They are a
+# reason to ask. Cover what is there and see whether the answer changes: that is evidence.
 #
 # That happens. Networks take the easiest way, a *shortcut*. Zech et al. 2018 found that a network could tell nearly
 # always which hospital an X-ray was from, helped, it seems, by things such as the metal letter that marks the side; and
