@@ -62,10 +62,16 @@ def train_one(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=MODELS, help="some of them again")
-    for name in parser.parse_args().models:
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(MODELS)} again")
+    chosen = parser.parse_args().models or MODELS
+    if odd := set(chosen) - set(MODELS):
+        parser.error(f"there is no {odd.pop()}; there are {', '.join(MODELS)}")
+    for name in chosen:
         runs = {run["model"]: run for run in load("depth").get("runs", ())}
-        runs[name] = train_one(name)
+        try:
+            runs[name] = train_one(name)
+        except ValueError as error:  # no such images here
+            parser.error(str(error))
         ordered = [runs[key] for key in MODELS if key in runs]
         save("depth", {"environment": environment(2), "settings": CHANGED, "runs": ordered})
 

@@ -51,6 +51,12 @@ def test_a_fault_is_told(tmp_path, body, head, said):
     assert site(tmp_path, body, head) == [said]
 
 
+@pytest.mark.parametrize("rule", ["@import 'https://example.org/a.css';", "a { background: url(//example.org/a.png) }"])
+def test_a_style_sheet_that_loads_from_elsewhere_is_a_fault(tmp_path, rule):
+    (tmp_path / "site.css").write_text(rule)
+    assert ["site.css loads" in fault and "from elsewhere" in fault for fault in site(tmp_path, "")] == [True]
+
+
 def test_a_folder_without_pages_is_a_fault(tmp_path):
     assert list(check_site.faults(tmp_path)) == [f"there is no page in {tmp_path}"]
 

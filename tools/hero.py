@@ -7,7 +7,7 @@ r"""The picture at the top of the README: an image through a trained ResNet-18, 
 The folder of the image is its class.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -42,4 +42,7 @@ def main(run, image, out):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("run", "image", "out"):
+        parser.add_argument(name)
+    main(**vars(parser.parse_args()))

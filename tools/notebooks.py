@@ -25,6 +25,7 @@ from numpy_resnet import files
 ROOT = Path(__file__).parents[1]
 TUTORIALS = ROOT / "tutorials"
 NOTEBOOKS = TUTORIALS / "notebooks"
+READ = ("benchmarks/results/depth.json", "docs/doctor/matrix.json", "tests/golden/checkpoint*")  # by some chapters
 INSTALL = """\
 # In a clone of the repository: installs numpy_resnet, if it is missing.
 import importlib.util
@@ -49,9 +50,8 @@ def notebook(path):
     made.cells.insert(0, nbformat.v4.new_code_cell(INSTALL, metadata={"tags": ["remove-cell"]}))
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number}"
-        if (
-            cell.cell_type == "markdown"
-        ):  # the other chapters are notebooks, too, and the pages are one folder further away
+        if cell.cell_type == "markdown":
+            # the other chapters are notebooks, too, and all else is one folder further away
             cell.source = re.sub(r"\]\((\d\d_\w+)\.py\)", r"](\1.ipynb)", cell.source).replace("](../", "](../../")
     return made
 
@@ -59,7 +59,8 @@ def notebook(path):
 def fingerprint(path):
     """What a chapter's output depends on, in short."""
     package = (source for source in (ROOT / "numpy_resnet").rglob("*") if source.suffix in (".py", ".npz", ".txt"))
-    sources = [path, Path(__file__), *sorted(package), ROOT / "benchmarks" / "results" / "depth.json"]
+    read = (source for pattern in READ for source in ROOT.glob(pattern))
+    sources = [path, Path(__file__), *sorted(package), *sorted(read)]
     versions = [platform.python_version(), *map(metadata.version, ("numpy", "numba", "matplotlib"))]
     about = hashlib.sha256(f"{versions} {os.environ.get('NUMPY_RESNET_DATA')}".encode())
     for source in sources:
@@ -98,6 +99,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", nargs="*", help="01, 02 ...: run these, even if nothing changed")
     words = parser.parse_args(argv).chapters
+    if unknown := [word for word in words if not chapters([word])]:
+        parser.error(f"no chapter begins with {unknown[0]!r}; there are {', '.join(p.stem[:2] for p in chapters())}")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # kernels must not spin while a neighbour wants a core
     NOTEBOOKS.mkdir(exist_ok=True)
     todo = [path for path in chapters(words) if words or not is_fresh(out(path), fingerprint(path))]

@@ -109,7 +109,7 @@ def network(depth, make_block, seed=0):
     return layers.Sequential(first, layers.BatchNorm2d(16), layers.ReLU(), blocks, layers.GlobalAvgPool2d(), last)
 
 
-for depth in (8, 32):
+for depth in (8, 20, 32):
     plain, residual = (list(network(depth, block).named_parameters()) for block in (PlainBlock, residual_block))
     assert all(np.array_equal(a, b) for (_, a, _), (_, b, _) in zip(plain, residual, strict=True))
     print(f"{depth} layers with weights: {sum(param.size for _, param, _ in plain):,} numbers to choose")
@@ -118,7 +118,7 @@ for depth in (8, 32):
 # The `assert` says that the plain and the residual network of one depth begin with the same numbers. They have the same
 # parameters; a shortcut has none.
 #
-# ## Train all four
+# ## Train all six
 #
 # Five *epochs*: five times through all images, 64 at a time. Each 64 make a step: forward, backward, and each weight
 # moves a little against its gradient (with momentum, chapter 9). `train.fit` does that. Same images, same order, same
@@ -127,7 +127,7 @@ for depth in (8, 32):
 # %%
 runs, trained = [], {}
 for make_block in (PlainBlock, residual_block):
-    for depth in (8, 32):
+    for depth in (8, 20, 32):
         model = network(depth, make_block)
         optimizer = optim.SGD(model, 0.1, momentum=0.9, weight_decay=1e-4)
         rates = optim.cosine(0.1, steps=5 * len(data.batch_starts(len(digits.train), 64)))
@@ -313,7 +313,7 @@ figure
 # 1. 80 layers with shortcuts: does the gradient at the first layer grow as fast as in the plain network of 32?
 #    `sizes = gradient_sizes(network(80, residual_block), x, labels)`, then `sizes[0] / sizes[-1]`.
 # 2. Are gradients still shattered after training? Put `trained[block, depth]` in place of `network(depth, block)`.
-# 3. Twice the learning rate, 0.2, for all four. Do shortcuts save the deep network from every trouble?
+# 3. Twice the learning rate, 0.2, for all six. Do shortcuts save the deep network from every trouble?
 #
 # <details><summary>Answers</summary>
 #

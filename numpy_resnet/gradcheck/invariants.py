@@ -138,6 +138,7 @@ def conventions(f, f_backward, spec, rng):
             advice = "let one pixel win each window, the first: keep its index in the cache"
             return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "windows with a tie", advice)]
         elif not np.allclose(got, right):
-            text = "of equal pixels in a window another one than the first gets the gradient"
-            return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "windows with a tie", "compare with >, not >=")]
+            text = "of equal pixels in a window not the first alone gets the gradient"
+            advice = "the first of equals wins all of it: compare with >, not >=, and share nothing"
+            return [Finding(f"d{name}", "mask_wrong_source", text, 0.9, "windows with a tie", advice)]
     return []

@@ -3,9 +3,20 @@
 import math
 
 import numpy as np
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from numpy_resnet.plots.style import BLUE, FAINT, INK, PALE, QUIET, VERMILLION, inches_per_point, page
+from numpy_resnet.plots.style import (
+    BLUE,
+    FAINT,
+    INK,
+    PALE,
+    QUIET,
+    VERMILLION,
+    inches_per_point,
+    page,
+    quiet_axes,
+    quiet_grid,
+)
 
 
 def learning_curves(history):
@@ -26,7 +37,7 @@ def learning_curves(history):
     figure = page(16, 5.4)
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
-        _quiet_axes(axes, epoch)
+        quiet_axes(axes, epoch)
     _logarithmic(left)
     left.set_ylim(_loss_range(np.concatenate(losses)))
     right.set_ylim(_accuracy_range(np.concatenate([curve[len(epoch) // 5 :] for curve in accuracies])))
@@ -55,7 +66,7 @@ def compared_curves(histories, title=""):
         times = 100 if key == "val_accuracy" else 1
         curves = {name: times * np.array([row[key] for row in rows], float) for name, rows in histories.items()}
         epochs = [np.array([row["epoch"] for row in rows]) for rows in histories.values()]
-        _quiet_axes(axes, max(epochs, key=len))
+        quiet_axes(axes, max(epochs, key=len))
         axes.set_title(words, loc="left", fontsize=16, color=INK, fontweight="bold", pad=12)
         values = np.concatenate([curve[len(curve) // 5 :] for curve in curves.values()])
         if key == "train_loss":
@@ -73,23 +84,6 @@ def compared_curves(histories, title=""):
             last = {"fontsize": 14, "fontweight": "bold", "va": "center", "transform": axes.transAxes}
             axes.text(1.02, height, f"{name} {form.format(curve[-1])}", color=color, **last)
     return figure
-
-
-def _quiet_axes(axes, epoch):
-    margin = max(0.5, 0.03 * (epoch[-1] - epoch[0]))
-    axes.set_xlim(epoch[0] - margin, epoch[-1] + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", fontsize=14, color=QUIET)
-    _quiet_grid(axes)
-
-
-def _quiet_grid(axes):
-    axes.set_facecolor("white")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(QUIET)
-    axes.grid(axis="y", color=FAINT)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", labelsize=13, labelcolor=QUIET, color=QUIET, left=False)
 
 
 def _logarithmic(axes):
@@ -149,7 +143,7 @@ def roc(curve, auc, *, point=None, title=None):
         raise ValueError(f"curve must hold two arrays (D,) of rates in [0, 1]; got shapes {x.shape} and {y.shape}")
     figure = page(7.6, 7.6)
     axes = figure.subplots()
-    _quiet_grid(axes)
+    quiet_grid(axes)
     axes.grid(color=FAINT)
     axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     axes.set_xlabel("1 - specificity (false positive rate) in %", fontsize=14, color=QUIET)

@@ -1,9 +1,8 @@
 """Does depth help? Training error by epoch, without shortcuts and with them."""
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from numpy_resnet.plots.style import BLUE, FAINT, INK, QUIET, VERMILLION, page
+from numpy_resnet.plots.style import BLUE, INK, QUIET, VERMILLION, page, quiet_axes
 
 
 def depths(runs, *, title=""):
@@ -23,8 +22,8 @@ def depths(runs, *, title=""):
     for axes, shortcuts in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
         axes.set(ylim=(0, 1.05 * highest))
         axes.set_title("with shortcuts" if shortcuts else "without shortcuts", loc="left", fontsize=14, color=INK)
-        _quiet(axes)
         drawn = [run for run in runs if bool(run["shortcuts"]) == shortcuts and run["history"]]
+        quiet_axes(axes, max(([row["epoch"] for row in run["history"]] for run in drawn), key=len))
         height = -np.inf
         for run in sorted(drawn, key=lambda run: _errors(run)[-1]):
             epochs, errors, color = [row["epoch"] for row in run["history"]], _errors(run), colors[run["depth"]]
@@ -39,12 +38,3 @@ def depths(runs, *, title=""):
 
 def _errors(run):
     return np.array([100 * (1 - row["train_accuracy"]) for row in run["history"]] or [0.0])
-
-
-def _quiet(axes):
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(QUIET)
-    axes.grid(axis="y", color=FAINT)
-    axes.tick_params(labelsize=12, labelcolor=QUIET, color=QUIET, left=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", fontsize=13, color=QUIET)

@@ -8,6 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 
 # Okabe & Ito 2008, "Color Universal Design": told apart with every kind of colour vision
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -65,3 +66,22 @@ def stretched(image):
 def nonzero(scale):
     """The same to divide by: 1 instead of 0."""
     return np.where(scale == 0, 1, scale)
+
+
+def quiet_axes(axes, epoch):
+    """Epochs from left to right, and nothing that is not data."""
+    margin = max(0.5, 0.03 * (epoch[-1] - epoch[0]))
+    axes.set_xlim(epoch[0] - margin, epoch[-1] + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", fontsize=14, color=QUIET)
+    quiet_grid(axes)
+
+
+def quiet_grid(axes):
+    """Pale lines for the values, and no frame."""
+    axes.set_facecolor("white")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(QUIET)
+    axes.grid(axis="y", color=FAINT)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", labelsize=13, labelcolor=QUIET, color=QUIET, left=False)
