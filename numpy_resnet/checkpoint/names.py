@@ -41,13 +41,14 @@ def recognize(arrays):
     kind = "bottleneck" if "layer1.0.conv3.weight" in shapes else "basic" if projects else "plain"
     if (blocks, kind) not in SHAPES:
         raise CheckpointError(f"no model here has {', '.join(map(str, blocks))} {kind} blocks in its stages")
-    first, last, wide = shapes["conv1.weight"], shapes["fc.weight"], 64 if len(blocks) == 4 else 16
-    means = 4 * wide if wide == 16 else 2048 if kind == "bottleneck" else 512
+    first, last, stages = shapes["conv1.weight"], shapes["fc.weight"], len(blocks)
+    wide = first[0] if stages == 4 and len(first) == 4 else 16
+    means = wide * 2 ** (stages - 1) * (4 if kind == "bottleneck" else 1)
     if len(first) != 4 or first[0] != wide or first[2:] not in ((7, 7), (3, 3)) or len(last) != 2 or last[1] != means:
         raise CheckpointError(f"no model here has conv1.weight and fc.weight of shapes {first} and {last}")
     options = {"num_classes": last[0], "in_channels": first[1]}
-    if wide == 64:
-        options["stem"] = "cifar" if first[2] == 3 else "imagenet"
+    if stages == 4:
+        options |= {"stem": "cifar" if first[2] == 3 else "imagenet", "width": wide}
     return Fit(SHAPES[blocks, kind], options)
 
 

@@ -63,6 +63,8 @@ def _add_network(add):
         "classes the last layer is new")  # fmt: skip
     add("--freeze", choices=recipe.CHOICES["freeze"], help="this stage and those before it do not learn")
     add("--stem", choices=recipe.CHOICES["stem"], help="7x7/2 and pooling, or 3x3 (default: 3x3 below 64 pixels)")
+    add("--width", type=at_least(1), metavar="CHANNELS", help="of the first stage; the others have 2, 4 and 8 times "
+        "as many (default: 64)")  # fmt: skip
     add("--dropout", type=float, metavar="P", help="before the last layer (default: 0)")
     add("--epochs", type=at_least(1), metavar="N", help="passes over the training images (default: 12)")
     add("--batch-size", type=at_least(2), metavar="N", help="images in one step (default: 32)")

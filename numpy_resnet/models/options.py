@@ -24,6 +24,11 @@ def check_stem(stem):
     return stem
 
 
+def check_width(width):
+    """The width.   Raises ValueError or TypeError for one that no network has."""
+    return _checks.integer("width", width, 1)
+
+
 def takes_options_of(model_class):
     """Show, in help(), the options that a building function hands on to its class."""
     options = [p for p in inspect.signature(model_class).parameters.values() if p.kind is p.KEYWORD_ONLY]

@@ -19,7 +19,7 @@ from numpy_resnet.layers import (
 )
 from numpy_resnet.models.blocks import Bottleneck, PlainBlock, residual_block, stage
 from numpy_resnet.models.inference import CompiledModel
-from numpy_resnet.models.options import check_options, check_stem, takes_options_of
+from numpy_resnet.models.options import check_options, check_stem, check_width, takes_options_of
 from numpy_resnet.models.summary import summarize
 
 
@@ -28,7 +28,8 @@ class ResNet(Composite):
 
     An image of 224x224 becomes 112x112x64 (conv1), 56x56x64 (maxpool, layer1), 28x28x128, 14x14x256, 7x7x512
     (layer2 to layer4), 512 means (avgpool), and one logit for each class (fc). `stem="cifar"` is 3x3 without pooling,
-    for images of 32x32 or less. `blocks` counts the blocks of each stage; `make_block` is residual_block or its like.
+    for images of 32x32 or less. `width` is what conv1 makes, 64 channels; all others are multiples of it. `blocks`
+    counts the blocks of each stage; `make_block` is residual_block or its like.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ResNet(Composite):
         *,
         in_channels=3,
         stem="imagenet",
+        width=64,
         dropout=0.0,
         seed=0,
         dtype=np.float32,
@@ -49,24 +51,26 @@ class ResNet(Composite):
         super().__init__(ops)
         self.name = name
         self.options = {**check_options(num_classes, in_channels, dropout, dtype), "stem": check_stem(stem)}
+        if width != 64:  # files of the usual width do not tell it
+            self.options["width"] = check_width(width)
         rng = np.random.default_rng(seed)
         new = {"rng": rng, "dtype": dtype, "ops": ops}
         wide = {"expansion": expansion, **new}
         if stem == "imagenet":
-            self.conv1 = Conv2d(in_channels, 64, 7, 2, 3, bias=False, **new)
+            self.conv1 = Conv2d(in_channels, width, 7, 2, 3, bias=False, **new)
         else:
-            self.conv1 = Conv2d(in_channels, 64, 3, 1, 1, bias=False, **new)
-        self.bn1 = BatchNorm2d(64, dtype=dtype, ops=ops)
+            self.conv1 = Conv2d(in_channels, width, 3, 1, 1, bias=False, **new)
+        self.bn1 = BatchNorm2d(width, dtype=dtype, ops=ops)
         self.relu = ReLU(ops=ops)
         self.norm_relu = NormReLU(self.bn1, self.relu)
         self.maxpool = MaxPool2d(3, 2, 1, ops=ops) if stem == "imagenet" else Sequential()
-        self.layer1 = stage(make_block, blocks[0], 64, 64, 1, **wide)
-        self.layer2 = stage(make_block, blocks[1], 64 * expansion, 128, 2, **wide)
-        self.layer3 = stage(make_block, blocks[2], 128 * expansion, 256, 2, **wide)
-        self.layer4 = stage(make_block, blocks[3], 256 * expansion, 512, 2, **wide)
+        self.layer1 = stage(make_block, blocks[0], width, width, 1, **wide)
+        self.layer2 = stage(make_block, blocks[1], width * expansion, 2 * width, 2, **wide)
+        self.layer3 = stage(make_block, blocks[2], 2 * width * expansion, 4 * width, 2, **wide)
+        self.layer4 = stage(make_block, blocks[3], 4 * width * expansion, 8 * width, 2, **wide)
         self.avgpool = GlobalAvgPool2d(ops=ops)
         self.dropout = Dropout(dropout, rng=rng.spawn(1)[0], ops=ops)
-        self.fc = Linear(512 * expansion, num_classes, **new)
+        self.fc = Linear(8 * width * expansion, num_classes, **new)
 
     def forward(self, x):
         h = self.conv1.forward(x)

@@ -21,6 +21,7 @@ SETTINGS = {  # all that decides which numbers come out, with the defaults; a ru
     "weights": None,
     "freeze": None,
     "stem": None,
+    "width": None,
     "dropout": 0.0,
     "epochs": 12,
     "batch_size": 32,
@@ -101,7 +102,7 @@ def build_model(settings, channels, size, num_classes, ops=numpy_resnet_ops):
     """The network, with the stem for small images below 64 pixels unless the settings say which."""
     cifar = settings["model"].startswith("cifar_")
     stem = settings["stem"] or (None if cifar else "cifar" if min(size) < 64 else "imagenet")
-    options = stem_option(settings["model"], stem)
+    options = imagenet_options(settings["model"], stem=stem, width=settings["width"])
     options |= {"seed": settings["seed"], "dropout": settings["dropout"], "ops": ops}
     return MODELS[settings["model"]](num_classes, in_channels=channels, **options)
 
@@ -118,11 +119,12 @@ def freeze(model, last):
         layer.freeze()
 
 
-def stem_option(model, stem):
-    """{"stem": stem} for a network that has the choice, {} where it is left open."""
-    if stem and model.startswith("cifar_"):
-        raise ValueError("a stem is for the ImageNet networks; the CIFAR nets have one: leave it out")
-    return {"stem": stem} if stem else {}
+def imagenet_options(model, **options):
+    """Those of stem and width that are given, for a network that has the choice."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if given and model.startswith("cifar_"):
+        raise ValueError(f"a {min(given)} is for the ImageNet networks; the CIFAR nets have one: leave it out")
+    return given
 
 
 def build_optimizer(settings, model, batches):

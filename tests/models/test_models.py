@@ -219,7 +219,7 @@ def test_options():
     assert model.dropout.p == 0.25
     assert len(model.state_dict()) == 122  # dropout adds no key
     assert list(inspect.signature(models.resnet18).parameters) == [
-        "num_classes", "in_channels", "stem", "dropout", "seed", "dtype", "ops",
+        "num_classes", "in_channels", "stem", "width", "dropout", "seed", "dtype", "ops",
     ]  # fmt: skip
 
 
@@ -230,6 +230,8 @@ def test_options():
         ({"num_classes": 2.0}, TypeError, "num_classes must be an integer"),
         ({"in_channels": -1}, ValueError, "in_channels must be at least 1"),
         ({"stem": "mnist"}, ValueError, "stem must be one of imagenet, cifar"),
+        ({"width": 0}, ValueError, "width must be at least 1"),
+        ({"width": "wide"}, TypeError, "width must be an integer"),
         ({"dtype": np.int32}, TypeError, "dtype must be np.float32"),
         ({"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\)"),
         ({"classes": 3}, TypeError, "classes"),
