@@ -42,7 +42,7 @@ def grad_cam(model, x, classes=None, *, layer=None):
     stages = [name for name, child in model.children() if isinstance(child, Sequential) and child.children()]
     if layer is not None:
         _last_leaf(model, layer, stages)  # an unknown one is refused before the work
-    with _as_it_was(model):
+    with as_it_was(model):
         seen = {record.name: record for record in trace(model, x, dlogits)}
     if layer is None:
         layer = _deepest_legible({name: seen[_last_leaf(model, name, stages)].output for name in stages})
@@ -80,7 +80,7 @@ def _deepest_legible(outputs):
 
 
 @contextmanager
-def _as_it_was(model):
+def as_it_was(model):
     """Evaluation mode; afterwards each leaf gets back all it had, its mode, its gradients and a waiting cache."""
     leaves = [leaf for _, leaf in model.named_layers()]
     before = [dict(vars(leaf)) for leaf in leaves]

@@ -8,7 +8,7 @@ import warnings
 from tqdm import tqdm
 
 from numpy_resnet import __version__
-from numpy_resnet.cli import bench, check, convert, download, evaluate, exercises, predict, summary, train
+from numpy_resnet.cli import bench, check, convert, download, evaluate, exercises, explore, predict, summary, train
 from numpy_resnet.data import Skipped
 from numpy_resnet.kernels.jit import on_first_compilation
 from numpy_resnet.kernels.threads import give_way
@@ -21,6 +21,7 @@ ResNet-18 in NumPy and Numba, every backward written by hand.
   numpy-resnet evaluate                  how good the network trained last is on the test images
   numpy-resnet predict a.png             which digit is this?
   numpy-resnet explain a.png             and why: a heat map of where the network looked
+  numpy-resnet explore                   a page to step through: each layer, forward and backward, on real numbers
   numpy-resnet inspect resnet18.pth      what is in a weights file, PyTorch's too; convert IN OUT: another format
   numpy-resnet download resnet18         weights and data sets of others; without a name: what there is
   numpy-resnet summary resnet50          the stages: output shapes, parameters, multiply-adds
@@ -42,7 +43,7 @@ def build_parser():
     parser = Parser(prog="numpy-resnet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"numpy-resnet {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, predict, convert, download, summary, check, exercises, bench):
+    for module in (train, evaluate, predict, explore, convert, download, summary, check, exercises, bench):
         module.add_commands(commands)
     return parser
 

@@ -1,6 +1,7 @@
 """Options, and their values, that several commands take."""
 
 import argparse
+import itertools
 import re
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def find_weights(path, model="resnet18"):
     if not place.exists():
         raise ValueError(f"{place} is not there: `numpy-resnet download {model}` fetches it")
     return place
+
+
+def new_file(wanted, default):
+    """The file to write, never one that is there: `wanted`, or the default, default-2 ... -> Path"""
+    if wanted is not None:
+        if wanted.exists():
+            raise ValueError(f"{wanted} exists: give --out another name, or move it away")
+        return wanted
+    default = Path(default)
+    numbered = (default.with_stem(f"{default.stem}-{n}") for n in itertools.count(2))
+    return next(path for path in itertools.chain([default], numbered) if not path.exists())
 
 
 def add_workers(add, **more):

@@ -1,7 +1,6 @@
 """numpy-resnet predict and explain: what a network says of images, and where it looked."""
 
 import csv
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from numpy_resnet import data, ops, plots, train
-from numpy_resnet.cli.options import add_weights, find_weights, new_command
+from numpy_resnet.cli.options import add_weights, find_weights, new_command, new_file
 from numpy_resnet.grad_cam import grad_cam
 from numpy_resnet.train import folder
 
@@ -155,7 +154,7 @@ def explain(args):
     trained = _load(args)
     if args.name is not None and args.name not in trained.classes:
         raise ValueError(f"--class must be one of {', '.join(trained.classes)}; got {args.name!r}")
-    out, paths = _new_file(args.out), _files(args.images)
+    out, paths = new_file(args.out, "explanation.png"), _files(args.images)
     if len(paths) > MOST:
         raise ValueError(f"one picture has room for {MOST} images; got {len(paths)}: name fewer")
     read, errors = _read(trained, paths)
@@ -181,13 +180,3 @@ def explain(args):
 
 def _short(name, most=24):
     return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
-def _new_file(wanted):
-    """The file to write: never one that is there."""
-    if wanted is not None:
-        if wanted.exists():
-            raise ValueError(f"{wanted} exists: give --out another name, or move it away")
-        return wanted
-    numbered = (Path(f"explanation-{n}.png") for n in itertools.count(2))
-    return next(path for path in itertools.chain([Path("explanation.png")], numbered) if not path.exists())

@@ -1,0 +1,175 @@
+// Steps, keys, and what is shown where.
+const TABS = { maps: mapsPanel, closer: closerPanel, code: codePanel, flow: flowPanel };
+const PACE = 700; // milliseconds from step to step
+state.shortcuts = "both";
+
+function goTo(step) {
+  const before = nodeIndex();
+  state.step = Math.max(0, Math.min(2 * N - 1, step));
+  if (nodeIndex() !== before) [state.window, state.algorithm, state.toy] = [0, 0, null];
+  show();
+}
+
+// A node in the direction that we are going in.
+const goToNode = (index) => goTo(isBackward() ? 2 * N - 1 - index : index);
+
+// To the first node of the next or the last block, as the steps go.
+function goToBlock(direction) {
+  const now = nodes[nodeIndex()].block;
+  let step = state.step;
+  const inside = (s) => s >= 0 && s < 2 * N;
+  while (inside(step) && nodes[placeOf(step)].block === now && step >= N === isBackward()) step += direction;
+  if (direction < 0 && inside(step)) {
+    const block = nodes[placeOf(step)].block;
+    while (inside(step - 1) && nodes[placeOf(step - 1)].block === block && step - 1 >= N === step >= N) step -= 1;
+  }
+  goTo(step);
+}
+
+function play(what = "step") {
+  const stopped = state.timer && state.playing === what;
+  clearInterval(state.timer);
+  state.timer = null;
+  if (!stopped) {
+    const end = () => (what === "step" ? 2 * N - 1 : windowsOf(state.toy ? toyExhibit(state.toy) : nodes[nodeIndex()].closer).length - 1);
+    if (what === "step" && state.step === end()) state.step = 0;
+    if (what === "window" && state.window === end()) state.window = 0;
+    state.playing = what;
+    state.timer = setInterval(() => {
+      if (what === "window" && nodes[nodeIndex()].closer?.kind !== "windows") return play(what);
+      if (what === "window") state.window += 1;
+      if ((what === "step" ? state.step + 1 : state.window) >= end()) play(what);
+      if (what === "step") goTo(state.step + 1);
+      else show();
+    }, PACE);
+  }
+  show();
+}
+
+function openDialog(title, ...content) {
+  byId("dialog-content").replaceChildren(el("h2", { id: "dialog-title" }, title), ...content, el("p", {}, el("button", { autofocus: true, onclick: () => byId("dialog").close() }, "close (Esc)")));
+  if (!byId("dialog").open) byId("dialog").showModal();
+}
+
+const KEYS = [["→ ←", "one step on, one step back"], ["↓ ↑", "next block, block before"], ["space", "play, or stop"], ["Home End", "to the beginning, to the end"], ["b", "the same place in the other direction"], ["1 2 3 4", "maps, look closer, code, gradient flow"], [". ,", "next window, window before (look closer, at a convolution or max pool)"], ["s", "shortcuts on and off, on, off (gradient flow)"], ["e", "enlarge the first channel"], ["d", "dark or light"]];
+
+function showKeys() {
+  openDialog("Keys", el("dl", {}, KEYS.map(([keys, words]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, words)])));
+}
+
+function press(event) {
+  const inControl = event.target.closest("select, input, pre, dialog");
+  const onButton = event.target.closest("button, summary") && event.key === " ";
+  if (event.ctrlKey || event.metaKey || event.altKey || inControl || onButton) return;
+  const turnShortcuts = { both: "on", on: "off", off: "both" };
+  const actions = {
+    ArrowRight: () => goTo(state.step + 1), ArrowLeft: () => goTo(state.step - 1),
+    ArrowDown: () => goToBlock(1), ArrowUp: () => goToBlock(-1),
+    " ": () => play(), Home: () => goTo(0), End: () => goTo(2 * N - 1), b: turn,
+    1: () => showTab("maps"), 2: () => showTab("closer"), 3: () => showTab("code"), 4: () => showTab("flow"),
+    ".": () => { state.window += 1; show(); }, ",": () => { state.window = Math.max(0, state.window - 1); show(); },
+    s: () => { state.shortcuts = turnShortcuts[state.shortcuts]; show(); },
+    e: () => document.querySelector("button.map")?.click(), d: toggleTheme, "?": showKeys,
+  };
+  if (!actions[event.key]) return;
+  event.preventDefault();
+  actions[event.key]();
+}
+
+const turn = () => goTo(2 * N - 1 - state.step);
+
+function showTab(tab) {
+  state.tab = tab;
+  show();
+}
+
+function setTheme(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  show();
+}
+
+const toggleTheme = () => setTheme(!isDark());
+
+// Everything follows from the state.
+function show() {
+  const node = nodes[nodeIndex()];
+  const back = isBackward();
+  drawNetwork();
+  drawBlock();
+  document.body.classList.toggle("going-back", back);
+  byId("slider").value = state.step;
+  byId("count").textContent = `${back ? "← backward" : "→ forward"}, step ${state.step + 1} of ${2 * N}`;
+  byId("places").value = nodeIndex();
+  byId("turn").textContent = back ? "to its forward" : "to its backward";
+  byId("play").textContent = state.timer && state.playing === "step" ? "stop" : "play";
+  const kind = KINDS[node.kind] || node.kind;
+  byId("name").replaceChildren(node.name, " ", el("span", {}, titleOf(node)));
+  const pair = DATA.code[node.code][0];
+  byId("says").textContent = back ? `Backward: ${pair.idea}` : `Forward: ${pair.says}`;
+  byId("facts").replaceChildren(...facts(node));
+  document.querySelectorAll("[data-tab]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tab === state.tab));
+  byId("panel").className = state.tab;
+  byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
+  byId("spoken").textContent = `${back ? "Backward" : "Forward"}, step ${state.step + 1}: ${node.name}, ${kind}. ${byId("facts").textContent}`;
+  history.replaceState(null, "", `#step=${state.step + 1}&tab=${state.tab}`);
+}
+
+// Shapes and costs, and, coming back, how large the gradients are.
+function facts(node) {
+  const shapes = (indices) => indices.map((i) => times(tensors[i].shape)).join(" and ");
+  const parts = [];
+  if (node.inputs.length) parts.push(`${shapes(node.inputs)} → ${shapes(node.outputs)}`);
+  else parts.push(shapes(node.outputs));
+  if (node.parameters) parts.push(`${whole(node.parameters)} parameters`);
+  if (node.multiplyAdds) parts.push(`${whole(node.multiplyAdds)} multiply-adds`);
+  if (!isBackward()) for (const { name, norm } of node.sizes) parts.push(`|${name}| = ${fmt(norm)}`);
+  else {
+    const size = (index) => fmt(arrays[tensors[index].gradient].norm);
+    if (node.kind === "fork") parts.push(`|dh| = ${size(node.outputs[0])}`, `|dshortcut| = ${size(node.outputs[1])}`);
+    else parts.push(`|${node.kind === "input" ? "dx" : "dy"}| = ${size(node.outputs[0])}`);
+    if (node.inputs.length) parts.push(`|dx| = ${size(node.inputs[0])}`);
+    for (const { name, gradient } of node.sizes) parts.push(`|d${name}| = ${fmt(gradient)}`);
+  }
+  return parts.map((part) => el("span", {}, part));
+}
+
+function begin() {
+  const { model, image, classes, label, predicted } = DATA;
+  const p = nodes.at(-1).closer.rows[nodes.at(-1).closer.names.indexOf(label)][1];
+  const loss = arrays[tensors[nodes.at(-1).outputs[0]].value].mean;
+  byId("title").textContent = `${model.name}, there and back`;
+  const said = predicted === label ? "" : ` The network says “${classes[predicted]}”.`;
+  byId("verdict").textContent = `${model.about}${model.training ? "; batch norm as in training" : ""}. ${image.name}: “${classes[label]}”, p = ${fmt(p)}, loss ${fmt(loss)}.${said}`;
+  drawPhotograph(image);
+  byId("slider").max = 2 * N - 1;
+  const options = blocks.map((block) => el("optgroup", { label: block.name }, block.nodes.map((i) => el("option", { value: i }, `${nodes[i].name} (${KINDS[nodes[i].kind] || nodes[i].kind})`))));
+  byId("places").append(...options);
+  const click = { first: () => goTo(0), back: () => goTo(state.step - 1), play: () => play(), next: () => goTo(state.step + 1), last: () => goTo(2 * N - 1), turn, theme: toggleTheme, keys: showKeys };
+  for (const [id, action] of Object.entries(click)) byId(id).addEventListener("click", action);
+  document.querySelectorAll("[data-tab]").forEach((button) => button.addEventListener("click", () => showTab(button.dataset.tab)));
+  byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
+  byId("places").addEventListener("change", (event) => { goToNode(Number(event.target.value)); event.target.blur(); });
+  document.addEventListener("keydown", press);
+  const wish = matchMedia("(prefers-color-scheme: dark)");
+  wish.addEventListener("change", () => setTheme(wish.matches));
+  const asked = new URLSearchParams(location.hash.slice(1));
+  if (TABS[asked.get("tab")]) state.tab = asked.get("tab");
+  state.step = Math.max(0, Math.min(2 * N - 1, (Number(asked.get("step")) || 1) - 1));
+  setTheme(wish.matches);
+}
+
+function drawPhotograph({ shape, pixels, name }) {
+  const [channels, height, width] = shape;
+  const source = bytes(pixels);
+  const image = new ImageData(width, height);
+  for (let i = 0; i < height * width; i++) {
+    for (let k = 0; k < 3; k++) image.data[4 * i + k] = source[channels * i + (channels === 3 ? k : 0)];
+    image.data[4 * i + 3] = 255;
+  }
+  const canvas = byId("photograph");
+  [canvas.width, canvas.height] = [width, height];
+  canvas.setAttribute("aria-label", `the image: ${name}`);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+begin();

@@ -1,0 +1,210 @@
+// A window slides over a patch: what it sees becomes a column, the column a product; and the gradient goes the same way
+// back. All sums are made here, from the numbers of the page, so they can be followed.
+const TOY = {
+  x: [[1, 0, 2, -1, 3], [0, 2, 1, 1, -2], [3, 1, -1, 0, 2], [-1, 0, 1, 4, 0], [2, -2, 0, 1, 1]],
+  weight: [[1, 0, -1], [2, 1, 0], [-1, 0, 1]],
+  dy: [1, -1, 2, 0, 1, 3, -2, 1],
+};
+
+// An exhibit like those of the page, on five by five whole numbers, with the kernel, stride and padding of one's choice.
+function toyExhibit({ op, kernel, stride, padding }) {
+  const size = TOY.x.length;
+  const out = Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  const reach = (out - 1) * stride + kernel;
+  const range = (length) => Array.from({ length }, (_, i) => i);
+  const outside = op === "maxpool2d" ? null : 0;
+  const at = (r, c) => TOY.x[r - padding]?.[c - padding] ?? outside;
+  return {
+    op, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding],
+    top: -padding, left: -padding, rows: range(out), columns: range(out), size: [size, size],
+    x: range(reach).map((r) => range(reach).map((c) => at(r, c))),
+    weight: TOY.weight.slice(0, kernel).map((row) => row.slice(0, kernel)),
+    others: range(out).map(() => range(out).map(() => 0)), bias: 0, channels: 1, filters: 1,
+    dy: range(out).map((r) => range(out).map((c) => TOY.dy[(3 * r + c) % TOY.dy.length])),
+  };
+}
+
+// The windows in their order: where each lies in the patch, its values, what it gives.
+function windowsOf(exhibit) {
+  const [KH, KW] = exhibit.kernel;
+  const [SH, SW] = exhibit.stride;
+  const found = [];
+  exhibit.rows.forEach((_, r) => exhibit.columns.forEach((_, c) => {
+    const cells = [];
+    for (let kh = 0; kh < KH; kh++) for (let kw = 0; kw < KW; kw++) cells.push([r * SH + kh, c * SW + kw]);
+    const column = cells.map(([i, j]) => exhibit.x[i][j]);
+    found.push({ r, c, cells, column, dy: exhibit.dy[r][c], ...(exhibit.op === "conv2d" ? product(exhibit, column, r, c) : winner(column)) });
+  }));
+  return found;
+}
+
+function product(exhibit, column, r, c) {
+  const weights = exhibit.weight.flat();
+  const sum = column.reduce((total, value, k) => total + weights[k] * value, 0);
+  return { sum, y: sum + exhibit.others[r][c] + exhibit.bias };
+}
+
+// The first of the largest; what lies outside (null) is minus infinity.
+function winner(column) {
+  let best = -1;
+  column.forEach((value, k) => { if (value !== null && (best < 0 || value > column[best])) best = k; });
+  return { best, y: column[best] };
+}
+
+// What has come back after some windows: dx and dweight, and how many windows each pixel got something from.
+function scattered(exhibit, windows, count) {
+  const zeros = (rows) => rows.map((row) => row.map(() => 0));
+  const result = { dx: zeros(exhibit.x), times: zeros(exhibit.x), dweight: exhibit.weight && zeros(exhibit.weight) };
+  for (const one of windows.slice(0, count)) {
+    one.cells.forEach(([i, j], k) => {
+      const [kh, kw] = [Math.floor(k / exhibit.kernel[1]), k % exhibit.kernel[1]];
+      const share = exhibit.op === "conv2d" ? exhibit.weight[kh][kw] * one.dy : k === one.best ? one.dy : null;
+      if (share === null) return;
+      result.dx[i][j] += share;
+      result.times[i][j] += 1;
+      if (exhibit.op === "conv2d") result.dweight[kh][kw] += one.column[k] * one.dy;
+    });
+  }
+  return result;
+}
+
+// Numbers as a table; `mark(i, j)` says what a cell is besides, in words that are its classes.
+function grid(title, values, { mark = () => "", name = "", most = 0, tight = false } = {}) {
+  const reach = most || Math.max(1e-30, ...values.flat().map((v) => Math.abs(v ?? 0)));
+  const size = Math.max(values.length, values[0].length);
+  const [width, kind] = size > 9 || tight ? [31, "tiny"] : size > 6 ? [41, "small"] : [62, ""];
+  const { unit, power, write } = writing(values, kind);
+  const cells = values.map((row, i) => el("tr", {}, row.map((value, j) => {
+    const style = value ? `--share:${Math.round(60 * Math.pow(Math.abs(value) / reach, 0.7))}%` : false;
+    return el("td", { class: `${value < 0 ? "minus" : "plus"} ${mark(i, j)}`, style, title: value === null ? "outside the image" : String(value) }, value === null ? "" : write(value));
+  })));
+  const scale = power ? el("b", {}, " in 10", el("sup", {}, String(power).replace("-", "−"))) : null;
+  return el("figure", { class: "grid", "data-grid": name, "data-unit": unit }, el("figcaption", {}, title, scale), el("table", { class: kind, style: `width:${width * values[0].length}px` }, el("tbody", {}, cells)));
+}
+
+// All windows as the columns of one matrix, the one at hand lit.
+function matrix(title, windows, columnOf, now, name) {
+  const columns = windows.map(columnOf);
+  const rows = columns[0].map((_, k) => columns.map((column) => column[k]));
+  const known = rows.map((row) => row.map((value, w) => (w <= now ? value : null)));
+  if (rows.length <= 16 && windows.length <= 16)
+    return grid(title, known, { mark: (_, w) => (w === now ? "lit" : w > now ? "later" : ""), name });
+  const canvas = el("canvas", { role: "img", "aria-label": `${title}: ${rows.length} rows, ${windows.length} columns, column ${now + 1} is the one at hand` });
+  const flat = known.flat().map((value) => value ?? 0);
+  paint(canvas, flat, rows.length, windows.length, Math.max(...flat.map(Math.abs)));
+  const lit = el("span", { class: "column", style: `left:${(100 * now) / windows.length}%;width:${100 / windows.length}%` });
+  return el("figure", { class: "grid" }, el("figcaption", {}, title), el("div", { class: "matrix" }, canvas, lit));
+}
+
+function windowsPanel(node) {
+  const real = node.closer;
+  const exhibit = state.toy ? toyExhibit(state.toy) : real;
+  const windows = windowsOf(exhibit);
+  state.window = Math.min(state.window, windows.length - 1);
+  const one = windows[state.window];
+  const inWindow = (i, j) => one.cells.some(([a, b]) => a === i && b === j);
+  const outside = (i, j) => {
+    const [r, c] = [exhibit.top + i, exhibit.left + j];
+    return r < 0 || c < 0 || r >= exhibit.size[0] || c >= exhibit.size[1];
+  };
+  const view = { exhibit, windows, one, inWindow, outside, now: state.window };
+  const body = isBackward() ? backwardWindows(view) : forwardWindows(view);
+  return [windowControls(windows, exhibit), el("div", { class: "grids" }, body.grids), el("p", { class: "sum", id: "sum" }, body.sum)];
+}
+
+function exhibitNote(exhibit) {
+  const place = `rows ${exhibit.top} to ${exhibit.top + exhibit.x.length - 1}, columns ${exhibit.left} to ${exhibit.left + exhibit.x[0].length - 1}`;
+  const padded = exhibit.top < 0 || exhibit.left < 0 ? "; what is hatched is padding" : "";
+  const filter = exhibit.op === "conv2d" ? `filter ${exhibit.filter} of ${exhibit.filters}, its input channel ${exhibit.channel} of ${exhibit.channels}` : `channel ${exhibit.channel}`;
+  return el("span", { class: "quiet" }, ` ${filter}; ${place}${padded}`);
+}
+
+function windowControls(windows, exhibit) {
+  const go = (to) => { state.window = Math.max(0, Math.min(windows.length - 1, to)); show(); };
+  const parts = [
+    el("button", { onclick: () => go(state.window - 1), title: "window before (,)", "aria-label": "window before" }, "◀"),
+    el("span", { id: "window" }, ` window ${state.window + 1} of ${windows.length} `),
+    el("button", { onclick: () => go(state.window + 1), title: "next window (.)", "aria-label": "next window" }, "▶"),
+    el("button", { onclick: () => play("window"), id: "slide" }, state.timer && state.playing === "window" ? "stop" : "slide"), " ",
+    el("button", { id: "toy", "aria-pressed": Boolean(state.toy), onclick: toggleToy }, state.toy ? "back to the real numbers" : "try it on a toy image"),
+  ];
+  if (!state.toy) parts.push(exhibitNote(exhibit));
+  else {
+    const least = state.toy.op === "maxpool2d" ? 2 : 1;
+    const choose = (key, from, to) => el("label", {}, ` ${key} `, el("select", { id: `toy-${key}`, onchange: (event) => { state.toy[key] = Number(event.target.value); state.window = 0; tamePadding(); show(); } },
+      Array.from({ length: to - from + 1 }, (_, i) => el("option", { value: from + i, selected: state.toy[key] === from + i }, from + i))));
+    parts.push(choose("kernel", least, 3), choose("stride", 1, 3), choose("padding", 0, state.toy.op === "maxpool2d" ? 1 : 2));
+  }
+  return el("p", { class: "controls" }, parts);
+}
+
+function toggleToy() {
+  const { op, kernel, stride, padding } = nodes[nodeIndex()].closer;
+  state.toy = state.toy ? null : { op, kernel: Math.min(3, kernel[0]), stride: Math.min(3, stride[0]), padding: Math.min(1, padding[0]) };
+  state.window = 0;
+  show();
+}
+
+// Max pooling never pads more than half of its kernel.
+function tamePadding() {
+  if (state.toy.op === "maxpool2d") state.toy.padding = Math.min(state.toy.padding, Math.floor(state.toy.kernel / 2));
+}
+
+function forwardWindows({ exhibit, windows, one, inWindow, outside, now }) {
+  const conv = exhibit.op === "conv2d";
+  const known = exhibit.rows.map((_, r) => exhibit.columns.map((_, c) => (r * exhibit.columns.length + c <= now ? windows[r * exhibit.columns.length + c].y : null)));
+  const tight = exhibit.kernel[0] > 5;
+  const best = conv ? null : one.cells[one.best];
+  const mark = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${best && best[0] === i && best[1] === j ? "winner" : ""}`;
+  const grids = [
+    grid("x", exhibit.x, { mark, name: "x" }),
+    conv ? matrix("im2col: each window is a column", windows, (w) => w.column, now, "cols") : null,
+    conv ? stack(grid("weight", exhibit.weight, { name: "weight", tight }), grid("weight · window", products(exhibit, one), { name: "product", tight })) : null,
+    grid("y", known, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "y" }),
+    conv ? null : winsFigure(exhibit),
+  ];
+  if (!conv) return { grids, sum: `The largest of the window is ${fmt(one.y)}; it is y, and it will get the gradient.` };
+  return { grids, sum: `weight · column = ${fmt(one.sum, 4)}${restOf(exhibit, one)}` };
+}
+
+const stack = (...figures) => el("div", { class: "stack" }, figures);
+const products = (exhibit, one) => exhibit.weight.map((row, kh) => row.map((value, kw) => value * one.column[kh * row.length + kw]));
+
+function restOf(exhibit, one) {
+  const others = exhibit.channels - 1;
+  const bias = exhibit.bias ? `; bias ${fmt(exhibit.bias, 4)}` : "";
+  if (!others) return `${bias} = y`;
+  return ` in this channel; the other ${others} channel${others > 1 ? "s" : ""} ${others > 1 ? "give" : "gives"} ${fmt(exhibit.others[one.r][one.c], 4)}${bias}; together y = ${fmt(one.y, 4)}`;
+}
+
+function backwardWindows({ exhibit, windows, one, inWindow, outside, now }) {
+  const conv = exhibit.op === "conv2d";
+  const sums = scattered(exhibit, windows, now + 1);
+  const mark = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${sums.times[i][j] > 1 ? "added" : ""}`;
+  const weights = conv ? exhibit.weight.flat() : null;
+  const dy = grid("dy", exhibit.dy, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "dy" });
+  const grids = [
+    conv ? stack(dy, grid("dweight so far: += dy · window", sums.dweight, { name: "dweight", tight: exhibit.kernel[0] > 5 })) : dy,
+    conv ? matrix("dcolumns = weight · dy", windows, (w) => weights.map((value) => value * w.dy), now, "dcols") : null,
+    grid(conv ? "dx so far: col2im adds" : "dx so far: winners get dy", sums.dx, { mark, name: "dx" }),
+    state.toy ? null : grid(conv ? `dx of all ${exhibit.filters} filters, all windows` : "dx of all windows", exhibit.dx, { mark: (i, j) => (outside(i, j) ? "padding" : ""), name: "dx-all" }),
+  ];
+  const most = Math.max(...sums.times.flat());
+  const overlap = most > 1 ? ` Where windows overlap (marked corners) they were added, up to ${most} in one place.` : "";
+  const what = conv
+    ? `dy = ${fmt(one.dy, 4)}: times the weights it is this window's share of dx, times the window its share of dweight.`
+    : `dy = ${fmt(one.dy, 4)} goes to the winner alone, ${fmt(one.y)}; the others get nothing.`;
+  return { grids, sum: what + overlap };
+}
+
+// How many windows each pixel wins, in the channels that are shown.
+function winsFigure(exhibit) {
+  if (!exhibit.wins) return null;
+  const most = Math.max(...exhibit.wins.flat(2));
+  const maps = exhibit.wins.slice(0, 4).map((map) => {
+    const canvas = el("canvas", { role: "img", "aria-label": "windows that each pixel wins" });
+    paint(canvas, map.flat(), map.length, map[0].length, most);
+    return canvas;
+  });
+  return el("figure", { class: "grid" }, el("figcaption", {}, `winners, whole maps: 0 to ${most} windows won`), el("div", { class: "wins" }, maps));
+}
