@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,49 @@ def lights(tmp_path_factory):
     images, out = make_folder(folder / "images"), folder / "run"
     assert main(["train", "--data", str(images), "--out", str(out), *TINY[1:], "--size", "12"]) == 0
     return images, out
+
+
+# explore
+
+
+def test_explore(lights, capsys, tmp_path, monkeypatch):
+    """A page in a new file: of the digits, of an untrained network, of a run; the folder's name is the class."""
+    images, out = lights
+    monkeypatch.chdir(tmp_path)
+    for name in ("explorer.html", "explorer-2.html"):
+        code, printed, err = run(capsys, "explore")
+        assert (code, err) == (0, "")
+        assert printed == f"{name}: 0.7 MB; open it in a browser, offline as well\n"
+    told = contents_of("explorer.html")
+    assert (told["model"]["about"], told["label"]) == ("trained on digits for 11 epochs", 3)
+    assert told["image"]["name"] == "test image 173 of the digits"
+    assert "explorer.html exists" in refused(capsys, "explore", "-o", "explorer.html")
+
+    code, _, _ = run(capsys, "explore", "--model", "cifar_plain20", "-o", "new.html", "--class", "7")
+    told = contents_of("new.html")
+    assert (code, told["model"]["about"], told["model"]["training"], told["label"]) == (0, "not trained", True, 7)
+
+    first = sorted((images / "train" / "LIGHT").iterdir())[0]
+    assert run(capsys, "explore", first, "--weights", out, "-o", "light.html")[0] == 0
+    assert contents_of("light.html")["label"] == 1
+    assert str(tmp_path) not in (tmp_path / "light.html").read_text(encoding="utf-8")
+    shutil.copy(first, tmp_path / "somewhere.png")
+    assert run(capsys, "explore", "somewhere.png", "--weights", out, "--training", "-o", "b.html")[0] == 0
+    said = json.loads(run(capsys, "predict", "somewhere.png", "--weights", out, "--json")[1])[0]["class"]
+    told = contents_of("b.html")
+    assert told["classes"][told["label"]] == said
+    assert told["model"]["training"]
+
+    assert "an image must be given" in refused(capsys, "explore", "--weights", out)
+    assert "holds cifar_resnet20, not resnet18" in refused(
+        capsys, "explore", first, "--weights", out, "--model", "resnet18"
+    )
+
+
+def contents_of(path):
+    """What a page of the explorer is made from."""
+    with open(path, encoding="utf-8") as file:
+        return json.loads(re.search(r'id="data">(.*?)</script>', file.read(), re.DOTALL)[1])
 
 
 # evaluate
@@ -331,7 +375,7 @@ def test_python_m_is_the_command(tmp_path):
 def test_help_names_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for command in ("train", "evaluate", "predict", "explain", "summary", "gradcheck", "warmup"):
+    for command in ("train", "evaluate", "predict", "explain", "explore", "summary", "gradcheck", "warmup"):
         assert f"\n    {command}" in out
         assert run(capsys, command, "--help")[0] == 0
 
@@ -370,6 +414,11 @@ REFUSED = {
     "missing data": (["train", "--data", "mnist"], "mnist is not on this machine: get it from"),
     "resume nothing": (["train", "--resume", "nowhere"], "nowhere is no run: it has no config.json"),
     "json and csv": (["predict", "a.png", "--json", "--csv"], "not allowed with argument --json"),
+    "cifar width": (["summary", "cifar_resnet20", "--width", "8"], "a width is for the ImageNet networks"),
+    "explore a class": (["explore", "--class", "ten"], "--class must be one of 0, 1, 2, 3, 4,"),
+    "explore no file": (["explore", "nowhere.png"], "nowhere.png"),
+    "explore no weights": (["explore", "--weights", "nowhere"], "nowhere does not exist"),
+    "explore no model": (["explore", "--model", "resnet19"], "invalid choice: 'resnet19'"),
     "superscript": (["summary", "--input", "³x8x8"], "--input must be channels x height x width"),
     "too many classes": (["summary", "--classes", "2000000000"], "too large for this machine's memory"),
     "too large an image": (["summary", "--input", "3x1000000x1000000"], "too large for this machine's memory"),
@@ -425,6 +474,7 @@ def test_settings_reach_the_network_and_the_optimizer():
     np.testing.assert_array_equal(model.conv1.params["weight"], twin.conv1.params["weight"])
     for size, stem in ((63, 3), (64, 7)):
         assert recipe.build_model(recipe.SETTINGS, 1, (size, 99), 2).conv1.params["weight"].shape[2] == stem
+    assert recipe.build_model(recipe.SETTINGS | {"width": 4}, 1, (8, 8), 2).fc.params["weight"].shape == (2, 32)
     assert recipe.build_model(recipe.SETTINGS | {"stem": "imagenet"}, 1, (8, 8), 2).conv1.params["weight"].shape[2] == 7
 
     changed = settings | {"lr": 0.3, "weight_decay": 0.01, "epochs": 2}

@@ -201,3 +201,16 @@ def test_arrays_that_do_not_fit_the_model_are_a_checkpoint_error(tmp_path):
         save_arrays(tmp_path / "d.npz", arrays, {**metadata, "options": options})
         with pytest.raises(CheckpointError, match=r"d\.npz: the file does not fit"):
             load_model(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize(("name", "stem"), [("resnet18", "imagenet"), ("resnet50", "cifar"), ("plain18", "cifar")])
+def test_a_narrow_network_comes_back_with_its_description_and_without(tmp_path, name, stem):
+    model = getattr(models, name)(3, in_channels=2, stem=stem, width=5, seed=1)
+    assert model.options["width"] == 5
+    save_model(tmp_path / "told.npz", model)
+    save_arrays(tmp_path / "bare.npz", model.state_dict())
+    for path in (tmp_path / "told.npz", tmp_path / "bare.npz"):
+        back, _ = load_model(path)
+        assert (back.name, back.options) == (name, model.options)
+        assert_same(back.state_dict(), model.state_dict())
+    assert "width" not in getattr(models, name)(3).options  # as in files from before there were others

@@ -106,7 +106,7 @@ function show() {
   byId("name").replaceChildren(node.name, " ", el("span", {}, titleOf(node)));
   const pair = DATA.code[node.code][0];
   byId("says").textContent = back ? `Backward: ${pair.idea}` : `Forward: ${pair.says}`;
-  byId("facts").replaceChildren(...facts(node));
+  byId("facts").textContent = facts(node);
   document.querySelectorAll("[data-tab]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tab === state.tab));
   byId("panel").className = state.tab;
   byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
@@ -130,7 +130,7 @@ function facts(node) {
     if (node.inputs.length) parts.push(`|dx| = ${size(node.inputs[0])}`);
     for (const { name, gradient } of node.sizes) parts.push(`|d${name}| = ${fmt(gradient)}`);
   }
-  return parts.map((part) => el("span", {}, part));
+  return parts.join(" · ");
 }
 
 function begin() {

@@ -154,12 +154,13 @@ function forwardWindows({ exhibit, windows, one, inWindow, outside, now }) {
   const conv = exhibit.op === "conv2d";
   const known = exhibit.rows.map((_, r) => exhibit.columns.map((_, c) => (r * exhibit.columns.length + c <= now ? windows[r * exhibit.columns.length + c].y : null)));
   const tight = exhibit.kernel[0] > 5;
+  const weights = conv && [grid("weight", exhibit.weight, { name: "weight", tight }), grid("weight · window", products(exhibit, one), { name: "product", tight })];
   const best = conv ? null : one.cells[one.best];
   const mark = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${best && best[0] === i && best[1] === j ? "winner" : ""}`;
   const grids = [
     grid("x", exhibit.x, { mark, name: "x" }),
     conv ? matrix("im2col: each window is a column", windows, (w) => w.column, now, "cols") : null,
-    conv ? stack(grid("weight", exhibit.weight, { name: "weight", tight }), grid("weight · window", products(exhibit, one), { name: "product", tight })) : null,
+    conv ? (tight ? weights : stack(...weights)) : null,
     grid("y", known, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "y" }),
     conv ? null : winsFigure(exhibit),
   ];
