@@ -34,7 +34,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/report.py
 
 clean:
-	rm -rf .venv build docs/tutorials docs/exercises tutorials/notebooks *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build docs/tutorials docs/exercises docs/explorer tutorials/notebooks *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find numpy_resnet tests tutorials benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:

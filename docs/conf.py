@@ -19,7 +19,7 @@ version = release = numpy_resnet.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx-mathjax-offline"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-exclude_patterns = ["tutorials/table.md", "exercises/table.md"]
+exclude_patterns = ["tutorials/table.md", "exercises/table.md", "explorer"]
 nb_execution_mode = "off"  # tools/notebooks.py has run them
 nb_number_source_lines = False
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
@@ -32,6 +32,7 @@ viewcode_line_numbers = True
 html_theme = "furo"
 html_title = "numpy_resnet"
 html_static_path = ["_static"]
+html_extra_path = ["explorer"]  # a page that is complete in itself
 html_css_files = ["site.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},

@@ -48,7 +48,12 @@ def faults(site):
             target = target / "index.html" if target.is_dir() else target
             if not target.exists():
                 yield f"{name}: {url} leads nowhere"
-            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids:
+            elif (
+                parts.fragment
+                and "=" not in parts.fragment
+                and target in pages
+                and unquote(parts.fragment) not in pages[target].ids
+            ):
                 yield f"{name}: there is no {parts.fragment} in {target.name}"
 
 

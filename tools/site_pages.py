@@ -1,36 +1,47 @@
-"""The pages of the site that are made from something else: chapters as they ran, and the exercises."""
+"""The pages of the site that are made from something else: chapters as they ran, the exercises, the explorer."""
 
 import json
 import re
 from pathlib import Path
 
-from numpy_resnet import files
+from numpy_resnet import explore, files
 from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.exercises.lessons import split_cells, to_notebook
+from numpy_resnet.explore import networks
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
 HINTS = ("The idea", "The formula", "The shapes")
 
 
 def gather(docs):
-    """Write them into docs/tutorials and docs/exercises, which are not committed."""
+    """Write them into docs/tutorials, docs/exercises and docs/explorer, which are not committed."""
     notebooks = {path.stem: path.read_text(encoding="utf-8") for path in (TUTORIALS / "notebooks").glob("*.ipynb")}
     if not notebooks:
         raise ValueError("there must be notebooks in tutorials/notebooks; there are none: run make notebooks")
     texts = {
-        docs / "tutorials" / f"{name}.ipynb": text.replace("](../../docs/", "](../") for name, text in notebooks.items()
+        docs / "tutorials" / f"{name}.ipynb": text.replace("../../docs/explorer/", "../").replace("../../docs/", "../")
+        for name, text in notebooks.items()
     }
+    texts[docs / "explorer" / "resnet18.html"] = explorer()
     texts[docs / "tutorials" / "table.md"] = table_of_chapters(notebooks)
     texts[docs / "exercises" / "table.md"] = table_of_exercises()
     for exercise in EXERCISES.values():
         texts[docs / "exercises" / f"{exercise.file}.ipynb"] = exercise_page(exercise)
-    for folder in ("tutorials", "exercises"):
+    for folder in ("tutorials", "exercises", "explorer"):
         (docs / folder).mkdir(exist_ok=True)
         for old in set((docs / folder).iterdir()) - set(texts):
             old.unlink()
     for path, text in texts.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             files.write_text(path, text)
+
+
+def explorer():
+    """The page of `numpy-resnet explore`, without any argument."""
+    trained, (picture, label) = explore.digits_network(), explore.digit()
+    x = trained.prepare(picture)[None]
+    about = {"image": "a test image of the digits", "about": networks.describe(trained)}
+    return explore.page(trained.model, x, label, classes=trained.classes, seen=trained.as_seen(x)[0], **about)
 
 
 def table_of_chapters(names):

@@ -351,4 +351,8 @@ print("y is x, and dx is dy")
 # - `identity_block`: forward, and then its mirror image. The fork is where the points are.
 # - `convolution_block`: the same with a projection, which has gradients of its own.
 #
+# To see two gradients meet at each fork of a trained network, and how large they are: `numpy-resnet explore` writes a
+# page. In the site it is
+# <a href="../../docs/explorer/resnet18.html#at=layer3.0&amp;way=backward&amp;tab=closer">here</a>.
+#
 # **Next:** [ResNet-18](06_resnet18.py): eight of these, a stem and a head.

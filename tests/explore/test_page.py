@@ -88,7 +88,7 @@ def test_keys(opened, run):
     assert page.evaluate("state.step") == 0
     opened.press("ArrowDown ArrowRight 2 . . ,")
     assert opened.text("#window") == "window 2 of 9"
-    assert page.url.endswith("#step=7&tab=closer")
+    assert page.url.endswith("#at=layer1.0.conv1&way=forward&tab=closer")
     for key, words in (("?", "Keys"), ("e", "")):
         opened.press("1" if key == "e" else "2")
         opened.press(key)
@@ -126,9 +126,9 @@ def test_mouse_list_slider_and_address_lead_to_the_same_places(opened, run):
     assert opened.text("#says").startswith("Backward")
     page.fill("#slider", "4")
     assert opened.text("#name").startswith("maxpool")
-    page.evaluate("location.hash = '#step=200&tab=flow'")
-    page.evaluate("begin()")
-    assert page.evaluate("[state.step, state.tab]") == [2 * len(run.nodes) - 1, "flow"]
+    page.evaluate("location.hash = '#at=layer3.0.add&way=backward&tab=flow'")
+    page.get_by_text("shortcuts on: the gradient that there is").wait_for()
+    assert page.evaluate("[state.step, state.tab]") == [2 * len(run.nodes) - 1 - index, "flow"]
 
 
 def test_what_is_seen_is_also_said(opened, run):

@@ -111,7 +111,7 @@ function show() {
   byId("panel").className = state.tab;
   byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
   byId("spoken").textContent = `${back ? "Backward" : "Forward"}, step ${state.step + 1}: ${node.name}, ${kind}. ${byId("facts").textContent}`;
-  history.replaceState(null, "", `#step=${state.step + 1}&tab=${state.tab}`);
+  history.replaceState(null, "", `#at=${node.name}&way=${back ? "backward" : "forward"}&tab=${state.tab}`);
 }
 
 // Shapes and costs, and, coming back, how large the gradients are.
@@ -152,10 +152,17 @@ function begin() {
   document.addEventListener("keydown", press);
   const wish = matchMedia("(prefers-color-scheme: dark)");
   wish.addEventListener("change", () => setTheme(wish.matches));
-  const asked = new URLSearchParams(location.hash.slice(1));
-  if (TABS[asked.get("tab")]) state.tab = asked.get("tab");
-  state.step = Math.max(0, Math.min(2 * N - 1, (Number(asked.get("step")) || 1) - 1));
+  addEventListener("hashchange", () => { goToAddress(); show(); });
+  goToAddress();
   setTheme(wish.matches);
+}
+
+// An address may say where to begin: #at=layer3.0.add&way=backward&tab=closer
+function goToAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const index = Math.max(0, nodes.findIndex((node) => node.name === asked.get("at")));
+  state.step = asked.get("way") === "backward" ? 2 * N - 1 - index : index;
+  if (TABS[asked.get("tab")]) state.tab = asked.get("tab");
 }
 
 function drawPhotograph({ shape, pixels, name }) {
