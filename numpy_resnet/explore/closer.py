@@ -92,16 +92,16 @@ def mean(node, graph, channels):
 def activation(node, graph, channels):
     """A few pixels of ReLU: what passes forward passes backward."""
     ((x, dx),), ((y, dy),) = _tensors(node, graph)
-    c, place = _patch(x, y * dy, channels)
+    c, place = _patch(x, dy * (x > 0), dy * (x <= 0), channels=channels)  # some of it passes, and some is stopped
     return {"kind": "patch", "channel": c, **_corner(place),
             "forward": _row(place, [("x", x[c])], [("y = max(x, 0)", y[c])]),
-            "backward": _row(place, [("dx = dy where x > 0", dx[c])], [("dy", dy[c])])}  # fmt: skip
+            "backward": _row(place, [("dx", dx[c])], [("dy", dy[c]), ("x is positive", x[c])], "where")}  # fmt: skip
 
 
 def addition(node, graph, channels):
     """The residual add: what meets going forward, and the one gradient that leaves in two directions."""
     ((h, dh), (shortcut, dshortcut)), ((y, dy),) = _tensors(node, graph)
-    c, place = _patch(y, y * dy, channels)
+    c, place = _patch(y, y * dy, channels=channels)
     fork = next((n for n in graph.nodes if n.kind == "fork" and n.block == node.block), None)
     return {"kind": "patch", "channel": c, **_corner(place), "meet": fork and _meeting(fork, graph),
             "forward": _row(place, [("h", h[c]), ("shortcut", shortcut[c])], [("y = h + shortcut", y[c])], "+"),
@@ -111,7 +111,7 @@ def addition(node, graph, channels):
 def fork(node, graph, channels):
     """Where x goes two ways: one value leaves twice, two gradients come back and are added."""
     ((x, dx),), ((_, dh), (_, dshortcut)) = _tensors(node, graph)
-    c, place = _patch(x, x * dx, channels)
+    c, place = _patch(x, x * dx, channels=channels)
     values, gradients = [("h", x[c]), ("shortcut", x[c])], [("dh", dh[c]), ("dshortcut", dshortcut[c])]
     return {"kind": "patch", "channel": c, **_corner(place), "meet": _meeting(node, graph),
             "forward": _row(place, [("x", x[c])], values, "="),
@@ -127,14 +127,14 @@ def _meeting(fork, graph):
     return {"block": fork.block, **{key: plain(size) for key, size in sizes.items()}, "cosine": plain(cosine)}
 
 
-def _patch(x, weight, channels):
-    """The channel that says most, and the slices of a few pixels around its weightiest one."""
+def _patch(x, *weights, channels):
+    """The channel that says most, and the slices of a few pixels: where the least of the weights is largest."""
     c = int(channels[len(x)][0])
-    H, W = x.shape[1:]
-    row, column = np.unravel_index(np.abs(weight[c]).argmax(), (H, W))
-    top = int(np.clip(row - PATCH // 2, 0, max(0, H - PATCH)))
-    left = int(np.clip(column - PATCH // 2, 0, max(0, W - PATCH)))
-    return c, np.s_[top : top + PATCH, left : left + PATCH]
+    shape = tuple(min(PATCH, n) for n in x.shape[1:])
+    views = [np.lib.stride_tricks.sliding_window_view(np.abs(weight[c]), shape) for weight in weights]
+    sums = np.min([view.sum(axis=(2, 3)) for view in views], axis=0)
+    top, left = (int(i) for i in np.unravel_index(sums.argmax(), sums.shape))
+    return c, np.s_[top : top + shape[0], left : left + shape[1]]
 
 
 def _corner(place):

@@ -5,6 +5,7 @@ import base64
 import numpy as np
 
 MOST, LEAST = 8, 1  # channels that are shown of each array
+MOST_BARS = 10  # of an array without maps
 ROOM = 5_400_000  # bytes of all maps, before they are written as text
 STEPS = 32767  # an int16 on each side of 0
 BINS = 40
@@ -29,14 +30,15 @@ def telling_channels(tensors):
     How much a channel says: the sum of |value * gradient| over its pixels, as a share of its tensor's. Tensors with
     equally many channels show the same ones, so that a channel can be followed.
     """
-    scores = {}
+    scores, with_maps, most = {}, set(), _affordable(tensors)
     for value, gradient in tensors:
         if np.ndim(value) == 0:
             continue
         said = np.abs(value.astype(np.float64) * gradient).reshape(len(value), -1).sum(axis=1)
         scores[len(value)] = scores.get(len(value), 0) + said / (said.sum() or 1)
-    most = _affordable(tensors)
-    return {C: np.argsort(-score, kind="stable")[:most] for C, score in scores.items()}
+        with_maps |= {len(value)} if value.ndim > 1 else set()
+    order = {C: np.argsort(-score, kind="stable") for C, score in scores.items()}
+    return {C: channels[: most if C in with_maps else MOST_BARS] for C, channels in order.items()}
 
 
 def _affordable(tensors):

@@ -34,7 +34,6 @@ def convolution(node, graph, channels):
         "channel": c,
         "x": plain(patch[c]),
         "weight": plain(weight[oc, c]),
-        "dweight": plain(node.grads["weight"][oc, c]),
         "others": plain(others.reshape(shape)),
         "bias": plain(bias[oc] if bias is not None else 0.0),
         "y": plain(y[oc][np.ix_(rows, columns)]),
@@ -56,6 +55,7 @@ def pooling(node, graph, channels):
     return {
         **_told("maxpool2d", problem, region, rows, columns, x.shape),
         "channel": c,
+        "channels": len(x),
         "x": plain(_padded_cut(x[c : c + 1], region, np.nan)[0]),
         "y": plain(y[c][np.ix_(rows, columns)]),
         "dy": plain(dy[c][np.ix_(rows, columns)]),

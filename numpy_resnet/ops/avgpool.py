@@ -64,7 +64,7 @@ def global_avgpool2d(x):
 
 
 def global_avgpool2d_backward(dy, cache):
-    """dx[n, c, h, w] = dy[n, c] / (H*W), (N, C, H, W).   The idea: as avgpool2d, with one window for the whole map."""
+    """dx[n, c, h, w] = dy[n, c] / (H*W), (N, C, H, W).   The idea: all pixels have the same weight in the mean."""
     N, C, H, W = cache.shape
     _checks.upstream(dy, (N, C), cache.dtype)
     dx = empty((N, H, W, C), dy.dtype)

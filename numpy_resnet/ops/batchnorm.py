@@ -59,7 +59,7 @@ def batchnorm2d_inference_backward(dy, cache):
     """dx (N, C, H, W), dweight (C,), dbias (C,)
 
     dbias = sum(dy);  dweight = sum(dy * x_hat);  dx = weight / std * dy.
-    The idea: the statistics are constants here, so of the three paths only the direct one is left.
+    The idea: the statistics are constants here, so x reaches y on one path only, and not through mean and variance.
     """
     x, weight, mean, var, eps = cache
     _checks.upstream(dy, x.shape, x.dtype)

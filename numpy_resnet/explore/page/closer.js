@@ -7,7 +7,7 @@ function closerPanel(node) {
 
 function closerNothing(node) {
   if (node.kind === "input") return "The image as the network gets it. Its gradient, which comes back here last, says how the loss changes with each pixel: see maps.";
-  if (node.kind === "dropout") return "In evaluation nothing is dropped: y = x, and dx = dy.";
+  if (node.kind === "dropout") return "Nothing is dropped here: y = x, and dx = dy.";
   return "There is no more to see here than the maps show.";
 }
 
@@ -21,7 +21,7 @@ function tablePanel(node) {
   const most = bars === undefined ? 1 : Math.max(...rows.map((row) => Math.abs(row[bars])));
   const cell = (value, k) => el("td", { class: isGradient(columns[k]) ? "backward" : "" }, hidden(columns[k]) ? "…" : fmt(value),
     k === bars ? el("span", { class: "bar", style: `width:${Math.round((60 * value) / most)}px` }) : null);
-  const caption = node.kind === "linear" ? `What speaks most for “${DATA.classes[node.closer.class]}”` : `Real numbers, ${what} by ${what}`;
+  const caption = node.kind === "linear" ? `What counts most in the logit of “${DATA.classes[node.closer.class]}”, for it and against it` : `Real numbers, ${what} by ${what}`;
   return [
     el("table", { class: "figures" }, el("caption", {}, caption),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, what), columns.map((name) => el("th", { scope: "col" }, name)))),
@@ -35,8 +35,8 @@ function tablePanel(node) {
 function patchPanel(node) {
   const exhibit = node.closer;
   const { left, right, sign } = exhibit[isBackward() ? "backward" : "forward"];
-  const most = Math.max(1e-30, ...[...left, ...right].flatMap((part) => part.values.flat().map(Math.abs)));
-  const side = (parts) => parts.flatMap((part, k) => [k ? el("span", { class: "sign" }, sign) : null, grid(part.name, part.values, { name: part.name.split(/[ ,=]/)[0], most })]);
+  const like = [...left, ...right].flatMap((part) => part.values);
+  const side = (parts) => parts.flatMap((part, k) => [k ? el("span", { class: "sign" }, sign) : null, grid(part.name, part.values, { name: part.name.split(/[ ,=]/)[0], like })]);
   const arrow = el("span", { class: "sign way" }, isBackward() ? "←" : "→");
   const place = `Real numbers of channel ${exhibit.channel}, from row ${exhibit.row}, column ${exhibit.column} on.`;
   return [el("p", { class: "quiet" }, place), el("div", { class: "grids patch" }, side(left), arrow, side(right)), meeting(node)];
@@ -54,7 +54,8 @@ function meeting(node) {
   const bar = (name, value, id) => el("div", { class: "meet" }, el("span", {}, name), el("span", { class: "track" }, el("span", { class: "bar", style: `width:${(100 * value) / longest}%` })), el("b", { id }, fmt(value)));
   const dy = arrays[tensors[node.outputs[0]].gradient].norm;
   const says = node.kind === "add" ? `Here one gradient, |dy| = ${fmt(dy)}, leaves on both ways unchanged. At the block's fork they meet again, after the branch and the shortcut:` : "Two gradients meet here and are added:";
-  const agree = meet.cosine > 0.3 ? "they largely agree" : meet.cosine < -0.3 ? "they partly cancel" : "they are nearly at right angles";
-  return el("div", { class: "meeting" }, el("p", {}, says), bar("|dh|, through the branch", meet.branch, "meet-branch"), bar("|dshortcut|, past it", meet.shortcut, "meet-shortcut"), bar("|dx|, their sum", meet.sum, "meet-sum"),
+  const words = [[0.7, "they largely agree"], [0.3, "they partly agree"], [-0.3, "they are nearly at right angles"], [-0.7, "they partly cancel"], [-2, "they largely cancel"]];
+  const agree = words.find(([least]) => meet.cosine >= least)[1];
+  return el("div", { class: "meeting" }, el("p", {}, says), bar("what came through the branch", meet.branch, "meet-branch"), bar("what came past it", meet.shortcut, "meet-shortcut"), bar("their sum, |dx|", meet.sum, "meet-sum"),
     el("p", { class: "quiet" }, `Cosine between the two: ${fmt(meet.cosine)}; ${agree}.`));
 }

@@ -17,7 +17,7 @@ function codePanel(node) {
   const chosen = Math.min(state.algorithm, pairs.length - 1);
   const pair = pairs[chosen];
   const options = pairs.map((one, k) => el("option", { value: k, selected: k === chosen }, one.label + (k === 0 && pairs.length > 1 ? " (ran here)" : "")));
-  const choice = el("select", { "aria-label": "which code", onchange: (event) => { state.algorithm = Number(event.target.value); show(); } }, options);
+  const choice = el("select", { id: "algorithm", "aria-label": "which code", onchange: (event) => { state.algorithm = Number(event.target.value); show(); } }, options);
   const listing = (way, title) => el("div", { class: `listing ${way} ${(way === "backward") === isBackward() ? "now" : ""}` }, el("h3", {}, title), el("pre", { tabindex: 0 }, el("code", {}, highlighted(pair[way]))));
   return [
     el("p", { class: "quiet" }, pairs.length > 1 ? [choice, " "] : null, pair.place),

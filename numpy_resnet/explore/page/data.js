@@ -31,19 +31,19 @@ function fill(element, attributes, children) {
 // A number with three digits: 0.0123, 12.3, 1.23e-5.
 function fmt(value, digits = 3) {
   if (value === null || value === undefined) return "–";
-  if (value === 0) return "0";
+  if (Number.isInteger(value) && Math.abs(value) < 1e5) return String(value).replace("-", "−");
   const size = Math.abs(value);
   const text = size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : value.toPrecision(digits);
   return (text.includes("e") && !/e[+-]\d/.test(text) ? String(Math.round(value)) : text).replace("-", "−").replace("e-", "e−").replace("e+", "e");
 }
 
-// How all numbers of a grid are written alike: their unit, a power of ten, and a function; none has more than three
-// digits of the largest.
+// How numbers are written alike: their unit, a power of ten, and a function; none has more than three digits of the
+// largest.
 function writing(values, room) {
   const all = values.flat().filter((value) => value !== null);
   const reach = Math.max(0, ...all.map(Math.abs));
   if (all.every(Number.isInteger) && reach < 1000) return { unit: 1, power: 0, write: (value) => String(value).replace("-", "−") };
-  const power = reach >= 0.01 && reach < 1000 ? 0 : Math.floor(Math.log10(reach));
+  const power = reach >= (room ? 0.1 : 0.01) && reach < 1000 ? 0 : Math.floor(Math.log10(reach));
   const digits = Math.max(0, Math.min(4, (room === "tiny" ? 1 : 2) - Math.floor(Math.log10(reach / 10 ** power))));
   const write = (value) => {
     if (value === 0) return "0";
@@ -58,6 +58,8 @@ const times = (shape) => (shape.length ? shape.join("×") : "one number");
 const TITLES = { input: "what the network gets", fork: "x goes two ways", loss: "cross entropy" };
 const titleOf = (node) => node.title || TITLES[node.kind] || KINDS[node.kind];
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 || share > 0.9 ? 1 : 0)} %`;
+const called = (node) => (KINDS[node.kind] === node.name || !KINDS[node.kind] ? node.name : `${node.name} (${KINDS[node.kind]})`);
+const oneOf = (index, count) => `${index} (of 0 to ${count - 1})`;
 const shortName = (node) => (node.kind === "fork" ? "x" : node.name.replace(`${node.block}.`, ""));
 
 function bytes(text) {

@@ -1,44 +1,45 @@
 // How large the gradient is at each block, with the shortcuts and without, on a scale of powers of ten.
-const WITHOUT = `without: ${DATA.flow.plain || "the plain network"}, the same weights`;
+const WITHOUT = `without${DATA.flow.plain ? `: ${DATA.flow.plain}` : ""}, with the same weights`;
 const CASES = {
   here: {
     title: "This network, this image",
-    series: [["all", "shortcuts on: the gradient that there is"], ["branches", "off: the one path through all branches"], ["shortcuts", "the one path past all branches"]],
-    says: "The gradient is a sum over paths, through each branch or past it. Off: one path is left.",
+    series: [["all", "the gradient that there is", "all of it"], ["branches", "of it, the path through all branches", "the path through all branches"], ["shortcuts", "of it, the path past all branches", "the path past them all"]],
+    says: "A gradient is a sum over paths, through each branch or past it.",
   },
   normalised: {
     title: "Before training, normalised",
-    series: [["with", "with shortcuts"], ["without", WITHOUT]],
+    series: [["with", "with shortcuts", "with shortcuts"], ["without", WITHOUT, "without"]],
     says: "New weights; batch norm takes the statistics of this image, as in training.",
   },
   unnormalised: {
     title: "Before training, not normalised",
-    series: [["with", "with shortcuts"], ["without", WITHOUT]],
+    series: [["with", "with shortcuts", "with shortcuts"], ["without", WITHOUT, "without"]],
     says: "The same networks, but batch norm does nothing yet: mean 0, variance 1.",
   },
 };
 
 function flowPanel() {
   const shown = Object.keys(CASES).filter((key) => DATA.flow[key]);
+  const values = shown.flatMap((key) => Object.values(DATA.flow[key]).flatMap((sizes) => Object.values(sizes))).filter((value) => value > 0);
+  const scale = values.length ? [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))] : [0, 1];
   const button = (which, words) => el("button", { "aria-pressed": state.shortcuts === which, onclick: () => { state.shortcuts = which; show(); } }, words);
   return [
-    el("p", { class: "controls" }, "shortcuts: ", button("both", "on and off"), button("on", "on"), button("off", "off"), el("span", { class: "quiet" }, " (key s)   Size of the gradient at the input of each block; it comes from the right.")),
-    el("div", { class: "cases" }, shown.map((key) => flowCase(CASES[key], DATA.flow[key]))),
+    el("p", { class: "controls" }, "shortcuts: ", button("both", "on and off"), button("on", "on"), button("off", "off"), el("span", { class: "quiet" }, " (key s)   The norm of the gradient at the input of each block. It comes from the right: where bars fall to the left, it shrinks.")),
+    el("div", { class: "cases" }, shown.map((key) => flowCase(CASES[key], DATA.flow[key], scale))),
   ];
 }
 
-function flowCase({ title, series, says }, sizes) {
+function flowCase({ title, series, says }, sizes, [low, high]) {
   const same = series.length > 1 && !hasAnyShortcut();
   const wanted = series.filter(([name], k) => sizes[name] && !(same && k) && (state.shortcuts === "both" || (state.shortcuts === "on") === (k === 0)));
   const names = Object.keys(sizes[series[0][0]]);
-  const values = series.flatMap(([name]) => (sizes[name] ? Object.values(sizes[name]) : [])).filter((v) => v > 0);
-  const [low, high] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))];
-  const [wide, tall, left] = [400, 150, 34];
+  const [wide, tall, left] = [400, 132, 34];
   const y = (value) => (value > 0 ? 12 + (tall - 12) * (1 - (Math.log10(value) - low) / (high - low || 1)) : tall);
   const unit = (wide - left) / names.length;
   const here = nodes[nodeIndex()].block;
   const parts = [];
-  for (let power = low; power <= high; power++)
+  const every = Math.ceil((high - low) / 6);
+  for (let power = low; power <= high; power += every)
     parts.push(svg("line", { x1: left, x2: wide, y1: y(10 ** power), y2: y(10 ** power), class: "rule" }), svg("text", { x: left - 4, y: y(10 ** power) + 4, "text-anchor": "end" }, power === 0 ? "1" : svg("tspan", {}, "10", svg("tspan", { dy: -4, "font-size": 9 }, String(power).replace("-", "−")))));
   names.forEach((name, i) => {
     const width = (unit * 0.84) / wanted.length;
@@ -61,13 +62,11 @@ function flowCase({ title, series, says }, sizes) {
 const hasAnyShortcut = () => nodes.some((node) => node.kind === "fork");
 const shortBlock = (name) => name.replace("layer", "");
 
-// From behind the last block to the input of the first: by how much it grew or shrank.
+// From behind the last block to the input of the first: what became of its size.
 function change(wanted, sizes) {
-  return wanted.slice(0, 2).map(([name, words]) => {
+  const factors = wanted.map(([name, , short]) => {
     const values = Object.values(sizes[name]);
-    const factor = values[1] / values.at(-1);
-    const short = words.split(":")[0];
-    if (!(factor > 0)) return "";
-    return `${short[0].toUpperCase()}${short.slice(1)}: ${fmt(factor, 2)} times`;
-  }).filter(Boolean).join("; ") + " as large at the first block as behind the last.";
+    return [short, values[1] / values.at(-1)];
+  }).filter(([, factor]) => factor > 0);
+  return factors.length ? `On the way from the head to the first block: ${factors.map(([short, factor]) => `${short} × ${fmt(factor, 2)}`).join("; ")}.` : "";
 }

@@ -46,15 +46,19 @@ function play(what = "step") {
   show();
 }
 
-function openDialog(title, ...content) {
-  byId("dialog-content").replaceChildren(el("h2", { id: "dialog-title" }, title), ...content, el("p", {}, el("button", { autofocus: true, onclick: () => byId("dialog").close() }, "close (Esc)")));
+// Content over the page; the last of it stands beside the button that closes it.
+function openDialog(title, keys, ...content) {
+  const last = content.pop();
+  const close = el("button", { autofocus: true, onclick: () => byId("dialog").close() }, "close (Esc)");
+  byId("dialog").onkeydown = (event) => keys[event.key]?.();
+  byId("dialog-content").replaceChildren(el("h2", { id: "dialog-title" }, title), ...content, el("p", {}, last, close));
   if (!byId("dialog").open) byId("dialog").showModal();
 }
 
-const KEYS = [["→ ←", "one step on, one step back"], ["↓ ↑", "next block, block before"], ["space", "play, or stop"], ["Home End", "to the beginning, to the end"], ["b", "the same place in the other direction"], ["1 2 3 4", "maps, look closer, code, gradient flow"], [". ,", "next window, window before (look closer, at a convolution or max pool)"], ["s", "shortcuts on and off, on, off (gradient flow)"], ["e", "enlarge the first channel"], ["d", "dark or light"]];
+const KEYS = [["→ ←", "one step on, one step back"], ["↓ ↑", "next block, block before"], ["space", "play, or stop"], ["Home End", "to the beginning, to the end"], ["b", "the same place in the other direction"], ["1 2 3 4", "maps, look closer, code, gradient flow"], [". ,", "next window, window before (look closer, at a convolution or max pool)"], ["s", "shortcuts on and off, on, off (gradient flow)"], ["e", "enlarge the first channel"], ["d", "dark or light"], ["?", "these keys"]];
 
 function showKeys() {
-  openDialog("Keys", el("dl", {}, KEYS.map(([keys, words]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, words)])));
+  openDialog("Keys", {}, el("dl", {}, KEYS.map(([keys, words]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, words)])), []);
 }
 
 function press(event) {
@@ -94,6 +98,7 @@ const toggleTheme = () => setTheme(!isDark());
 function show() {
   const node = nodes[nodeIndex()];
   const back = isBackward();
+  const focused = document.activeElement?.id;
   drawNetwork();
   drawBlock();
   document.body.classList.toggle("going-back", back);
@@ -110,6 +115,7 @@ function show() {
   document.querySelectorAll("[data-tab]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tab === state.tab));
   byId("panel").className = state.tab;
   byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
+  if (focused && document.activeElement?.id !== focused) byId(focused)?.focus();
   byId("spoken").textContent = `${back ? "Backward" : "Forward"}, step ${state.step + 1}: ${node.name}, ${kind}. ${byId("facts").textContent}`;
   history.replaceState(null, "", `#at=${node.name}&way=${back ? "backward" : "forward"}&tab=${state.tab}`);
 }
@@ -138,17 +144,19 @@ function begin() {
   const p = nodes.at(-1).closer.rows[nodes.at(-1).closer.names.indexOf(label)][1];
   const loss = arrays[tensors[nodes.at(-1).outputs[0]].value].mean;
   byId("title").textContent = `${model.name}, there and back`;
-  const said = predicted === label ? "" : ` The network says “${classes[predicted]}”.`;
-  byId("verdict").textContent = `${model.about}${model.training ? "; batch norm as in training" : ""}. ${image.name}: “${classes[label]}”, p = ${fmt(p)}, loss ${fmt(loss)}.${said}`;
+  const { rows, names } = nodes.at(-1).closer;
+  const said = predicted === label ? "" : ` The network says “${classes[predicted]}”, p = ${fmt(rows[names.indexOf(predicted)][1])}.`;
+  const norm = model.training ? "; batch norm takes the statistics of this image alone" : "";
+  byId("verdict").textContent = `${model.about}${norm}. ${image.name}: the loss is that of “${classes[label]}”, p = ${fmt(p)}, loss ${fmt(loss)}.${said}`;
   drawPhotograph(image);
   byId("slider").max = 2 * N - 1;
-  const options = blocks.map((block) => el("optgroup", { label: block.name }, block.nodes.map((i) => el("option", { value: i }, `${nodes[i].name} (${KINDS[nodes[i].kind] || nodes[i].kind})`))));
+  const options = blocks.map((block) => el("optgroup", { label: block.name }, block.nodes.map((i) => el("option", { value: i }, called(nodes[i])))));
   byId("places").append(...options);
   const click = { first: () => goTo(0), back: () => goTo(state.step - 1), play: () => play(), next: () => goTo(state.step + 1), last: () => goTo(2 * N - 1), turn, theme: toggleTheme, keys: showKeys };
   for (const [id, action] of Object.entries(click)) byId(id).addEventListener("click", action);
   document.querySelectorAll("[data-tab]").forEach((button) => button.addEventListener("click", () => showTab(button.dataset.tab)));
   byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
-  byId("places").addEventListener("change", (event) => { goToNode(Number(event.target.value)); event.target.blur(); });
+  byId("places").addEventListener("change", (event) => goToNode(Number(event.target.value)));
   document.addEventListener("keydown", press);
   const wish = matchMedia("(prefers-color-scheme: dark)");
   wish.addEventListener("change", () => setTheme(wish.matches));

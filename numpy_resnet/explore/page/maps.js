@@ -24,20 +24,10 @@ function paint(canvas, values, height, width, reach) {
 
 const mapShape = (shape) => (shape.length === 3 ? [shape[1], shape[2]] : [1, 1]);
 
-// One channel as a canvas; what is pointed at is read out.
-function mapCanvas(map, shape, label, readOut) {
-  const [height, width] = mapShape(shape);
+// One channel as a canvas.
+function mapCanvas(map, shape, label) {
   const canvas = el("canvas", { role: "img", "aria-label": label });
-  const values = mapValues(map);
-  paint(canvas, values, height, width, map.scale * 32767);
-  if (readOut) {
-    canvas.addEventListener("pointermove", (event) => {
-      const box = canvas.getBoundingClientRect();
-      const row = Math.min(height - 1, Math.floor(((event.clientY - box.top) / box.height) * height));
-      const column = Math.min(width - 1, Math.floor(((event.clientX - box.left) / box.width) * width));
-      readOut.textContent = `row ${row}, column ${column}: ${fmt(values[Math.max(0, row) * width + Math.max(0, column)])}`;
-    });
-  }
+  paint(canvas, mapValues(map), ...mapShape(shape), map.scale * 32767);
   return canvas;
 }
 
@@ -66,14 +56,33 @@ function arrayStrip(name, tensor, which, arrived) {
   const size = tensor.shape.length ? `|${name}| = ${fmt(array.norm)}` : `${name} = ${fmt(array.mean)}`;
   const title = el("div", { class: "figures" }, el("b", {}, size), " ", el("span", {}, figures));
   if (!arrived) return null;
+  if (tensor.shape.length === 1) return el("div", { class: `strip ${way}`, "data-array": tensor[which] }, title, bars(name, array, channels, tensor, way));
   const pictures = array.maps.map((map, k) => {
     const label = `${name}, channel ${channels[k]}`;
     const box = el("button", { class: "map", title: `channel ${channels[k]}: enlarge`, onclick: () => enlarge(name, tensor, k) },
-      mapCanvas(map, tensor.shape, label), el("span", {}, tensor.shape.length === 3 ? channels[k] : fmt(mapValues(map)[0], 2)));
+      mapCanvas(map, tensor.shape, label), el("span", {}, channels[k]));
     return box;
   });
   return el("div", { class: `strip ${way} ${channels.length === 1 ? "lone" : ""}`, "data-array": tensor[which] }, title,
     el("div", { class: "row" }, pictures, tensor.shape.length ? histogram(array, way) : null));
+}
+
+// Single values as bars that stand on zero or hang from it: features by number, logits by class.
+function bars(name, array, channels, tensor, way) {
+  const values = array.maps.map((map) => mapValues(map)[0]);
+  const areLogits = [nodes.at(-1).inputs[0]].some((i) => tensors[i] === tensor);
+  const order = values.map((_, k) => k).sort((a, b) => channels[a] - channels[b]);
+  const reach = Math.max(1e-30, ...values.map(Math.abs));
+  const unit = 600 / Math.max(6, values.length);
+  const parts = order.map((k, i) => {
+    const height = Math.max(0.5, (34 * Math.abs(values[k])) / reach);
+    const label = areLogits ? DATA.classes[channels[k]] : channels[k];
+    return [svg("rect", { x: (i + 0.15) * unit, y: values[k] < 0 ? 52 : 52 - height, width: 0.7 * unit, height, class: way }),
+      svg("text", { x: (i + 0.5) * unit, y: values[k] < 0 ? 49 : 48 - height, "text-anchor": "middle" }, fmt(values[k])),
+      svg("text", { x: (i + 0.5) * unit, y: 104, "text-anchor": "middle", class: "label" }, String(label).slice(0, Math.floor(unit / 7)))];
+  });
+  const said = order.map((k) => `${channels[k]}: ${fmt(values[k])}`).join(", ");
+  return svg("svg", { viewBox: "0 0 600 108", class: "bars", role: "img", "aria-label": `${name}, ${areLogits ? "class" : "feature"} by ${areLogits ? "class" : "feature"}: ${said}` }, svg("line", { x1: 0, x2: 600, y1: 52, y2: 52 }), parts);
 }
 
 // What a node makes of its input, and below it what comes back; the gradients wait until we come back, too.
@@ -84,17 +93,20 @@ function mapsPanel(node) {
     out: node.outputs.length > 1 ? ["h", "shortcut"] : [{ loss: "loss", input: "x" }[node.kind] || "y"],
   };
   const column = (side, indices, title) =>
-    el("div", { class: `side ${indices.length > 1 ? "two" : "one"} ${back ? "" : "only"}` }, el("h3", {}, title),
+    el("div", { class: `side ${indices.length > 1 ? "two" : "one"} ${back ? "" : "only"}` }, el("h3", {}, indices.length ? title : ""),
       indices.length ? null : el("p", { class: "quiet" }, "nothing: the image is where it begins"),
       ["value", "gradient"].map((which) =>
         el("div", { class: "pair" }, indices.map((index, i) => {
           const name = (which === "value" ? "" : "d") + names[side][i];
           return arrayStrip(name, tensors[index], which, which === "value" || back);
         }))));
-  const first = tensors[node.outputs[0]];
-  const note = first.shape.length || node.kind === "loss"
-    ? "The channels that say most, by the sum of |value · gradient|; their numbers stand below. Each map has its own scale: green is positive, purple negative."
-    : "";
+  const shapes = [...node.inputs, ...node.outputs].map((i) => tensors[i].shape);
+  const some = shapes.some(([C]) => C && DATA.channels[C].length < C);
+  const note = [
+    some ? "Shown are the channels that say most, by the sum of |value · gradient|; their numbers stand below." : "",
+    shapes.some((shape) => shape.length) ? "|…| is the norm over all channels, the root of the sum of squares." : "",
+    shapes.some((shape) => shape.length === 3) ? "Each map has its own scale: green is positive, purple negative." : "",
+  ].join(" ");
   return [
     el("div", { class: "mirror" },
       column("in", node.inputs, back ? "input; and below, the gradient that goes on" : "input"),
@@ -104,18 +116,26 @@ function mapsPanel(node) {
   ];
 }
 
-// One channel, large: value and gradient side by side.
+// One channel, large: value and gradient side by side, and the same pixel read out of both.
 function enlarge(name, tensor, k) {
   const channels = DATA.channels[tensor.shape[0]];
   const plainName = name.replace(/^d/, "");
-  const side = (which) => {
-    const readOut = el("span", { class: "read" }, "point at a pixel");
-    const title = which === "value" ? plainName : `d${plainName}`;
-    return el("figure", { class: which === "value" ? "forward" : "backward" }, el("figcaption", {}, el("b", {}, title), " ", readOut),
-      mapCanvas(arrays[tensor[which]].maps[k], tensor.shape, `${title}, channel ${channels[k]}`, readOut));
+  const [height, width] = mapShape(tensor.shape);
+  const shown = ["value", ...(isBackward() ? ["gradient"] : [])].map((which) => ({ which, title: which === "value" ? plainName : `d${plainName}`, map: arrays[tensor[which]].maps[k] }));
+  const readOut = el("span", { class: "read" }, "point at a pixel");
+  const read = (event) => {
+    const box = event.target.getBoundingClientRect();
+    const place = (at, from, size, count) => Math.max(0, Math.min(count - 1, Math.floor(((at - from) / size) * count)));
+    const [row, column] = [place(event.clientY, box.top, box.height, height), place(event.clientX, box.left, box.width, width)];
+    readOut.textContent = `row ${row}, column ${column}: ${shown.map(({ title, map }) => `${title} = ${fmt(mapValues(map)[row * width + column])}`).join(", ")}`;
   };
+  const figures = shown.map(({ which, title, map }) => {
+    const canvas = mapCanvas(map, tensor.shape, `${title}, channel ${channels[k]}`);
+    canvas.addEventListener("pointermove", read);
+    return el("figure", { class: which === "value" ? "forward" : "backward" }, el("figcaption", {}, el("b", {}, title)), canvas);
+  });
   const turnTo = (other) => enlarge(name, tensor, (other + channels.length) % channels.length);
-  openDialog(`${nodes[nodeIndex()].name}: channel ${channels[k]} of ${tensor.shape[0]}`,
-    el("div", { class: "large" }, side("value"), isBackward() ? side("gradient") : null),
-    el("p", {}, el("button", { onclick: () => turnTo(k - 1) }, "channel before"), " ", el("button", { onclick: () => turnTo(k + 1) }, "next channel")));
+  openDialog(`${nodes[nodeIndex()].name}: channel ${oneOf(channels[k], tensor.shape[0])}`, { ArrowLeft: () => turnTo(k - 1), ArrowRight: () => turnTo(k + 1) },
+    el("p", {}, readOut), el("div", { class: "large" }, figures),
+    [el("button", { onclick: () => turnTo(k - 1) }, "◀ says more"), " ", el("button", { onclick: () => turnTo(k + 1) }, "says less ▶"), " "]);
 }

@@ -39,7 +39,7 @@ function drawSmallBlock(block, left, top, unit, tallest) {
   const middle = top + 56;
   const x = (place) => left + (place + 0.5) * unit;
   const here = block.nodes.includes(nodeIndex());
-  const parts = [svg("rect", { x: left + 1, y: top + 2, width: (main.length + 0.8) * unit - 2, height: 100, rx: 5, class: `block ${here ? "here" : ""}` })];
+  const parts = [svg("rect", { x: left + 1, y: top + 2, width: (main.length + 0.8) * unit - 2, height: 100, rx: 5, class: `block ${here ? "here" : ""}`, onclick: () => goToNode(isBackward() ? main.at(-1) : main[0]) }, svg("title", {}, block.name))];
   if (hasShortcut(block)) {
     const from = x(0.2);
     const to = x(main.findIndex((i) => nodes[i].kind === "add") + 0.2);

@@ -10,14 +10,14 @@ const TOY = {
 function toyExhibit({ op, kernel, stride, padding }) {
   const size = TOY.x.length;
   const out = Math.floor((size + 2 * padding - kernel) / stride) + 1;
-  const reach = (out - 1) * stride + kernel;
+  const padded = size + 2 * padding;
   const range = (length) => Array.from({ length }, (_, i) => i);
   const outside = op === "maxpool2d" ? null : 0;
   const at = (r, c) => TOY.x[r - padding]?.[c - padding] ?? outside;
   return {
     op, kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding],
     top: -padding, left: -padding, rows: range(out), columns: range(out), size: [size, size],
-    x: range(reach).map((r) => range(reach).map((c) => at(r, c))),
+    x: range(padded).map((r) => range(padded).map((c) => at(r, c))),
     weight: TOY.weight.slice(0, kernel).map((row) => row.slice(0, kernel)),
     others: range(out).map(() => range(out).map(() => 0)), bias: 0, channels: 1, filters: 1,
     dy: range(out).map((r) => range(out).map((c) => TOY.dy[(3 * r + c) % TOY.dy.length])),
@@ -68,12 +68,13 @@ function scattered(exhibit, windows, count) {
   return result;
 }
 
-// Numbers as a table; `mark(i, j)` says what a cell is besides, in words that are its classes.
-function grid(title, values, { mark = () => "", name = "", most = 0, tight = false } = {}) {
-  const reach = most || Math.max(1e-30, ...values.flat().map((v) => Math.abs(v ?? 0)));
+// Numbers as a table. mark(i, j) says what a cell is besides, in words that are its classes; like: the numbers that give
+// unit and digits, if others shall have the same.
+function grid(title, values, { mark = () => "", name = "", like = values, tight = false } = {}) {
+  const reach = Math.max(1e-30, ...like.flat().map((v) => Math.abs(v ?? 0)));
   const size = Math.max(values.length, values[0].length);
-  const [width, kind] = size > 9 || tight ? [31, "tiny"] : size > 6 ? [41, "small"] : [62, ""];
-  const { unit, power, write } = writing(values, kind);
+  const [width, kind] = size > 9 || tight ? [31, "tiny"] : size > 6 ? [41, "small"] : [55, ""];
+  const { unit, power, write } = writing(like, kind);
   const cells = values.map((row, i) => el("tr", {}, row.map((value, j) => {
     const style = value ? `--share:${Math.round(60 * Math.pow(Math.abs(value) / reach, 0.7))}%` : false;
     return el("td", { class: `${value < 0 ? "minus" : "plus"} ${mark(i, j)}`, style, title: value === null ? "outside the image" : String(value) }, value === null ? "" : write(value));
@@ -88,7 +89,7 @@ function matrix(title, windows, columnOf, now, name) {
   const rows = columns[0].map((_, k) => columns.map((column) => column[k]));
   const known = rows.map((row) => row.map((value, w) => (w <= now ? value : null)));
   if (rows.length <= 16 && windows.length <= 16)
-    return grid(title, known, { mark: (_, w) => (w === now ? "lit" : w > now ? "later" : ""), name });
+    return grid(title, known, { mark: (_, w) => (w === now ? "lit" : w > now ? "later" : ""), name, like: rows });
   const canvas = el("canvas", { role: "img", "aria-label": `${title}: ${rows.length} rows, ${windows.length} columns, column ${now + 1} is the one at hand` });
   const flat = known.flat().map((value) => value ?? 0);
   paint(canvas, flat, rows.length, windows.length, Math.max(...flat.map(Math.abs)));
@@ -107,33 +108,47 @@ function windowsPanel(node) {
     const [r, c] = [exhibit.top + i, exhibit.left + j];
     return r < 0 || c < 0 || r >= exhibit.size[0] || c >= exhibit.size[1];
   };
-  const view = { exhibit, windows, one, inWindow, outside, now: state.window };
-  const body = isBackward() ? backwardWindows(view) : forwardWindows(view);
-  return [windowControls(windows, exhibit), el("div", { class: "grids" }, body.grids), el("p", { class: "sum", id: "sum" }, body.sum)];
+  const used = new Set(windows.flatMap((w) => w.cells.map(([i, j]) => `${i} ${j}`)));
+  const kindOf = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${used.has(`${i} ${j}`) ? "" : "unused"}`;
+  const view = { exhibit, windows, one, kindOf, now: state.window };
+  const { grids, sum } = isBackward() ? backwardWindows(view) : forwardWindows(view);
+  const last = grids.pop();
+  return [windowControls(windows, exhibit), el("div", { class: "grids" }, grids, stack(last, el("p", { class: "sum", id: "sum" }, sum)))];
 }
 
-function exhibitNote(exhibit) {
+function exhibitNote(exhibit, node) {
   const place = `rows ${exhibit.top} to ${exhibit.top + exhibit.x.length - 1}, columns ${exhibit.left} to ${exhibit.left + exhibit.x[0].length - 1}`;
   const padded = exhibit.top < 0 || exhibit.left < 0 ? "; what is hatched is padding" : "";
-  const filter = exhibit.op === "conv2d" ? `filter ${exhibit.filter} of ${exhibit.filters}, its input channel ${exhibit.channel} of ${exhibit.channels}` : `channel ${exhibit.channel}`;
-  return el("span", { class: "quiet" }, ` ${filter}; ${place}${padded}`);
+  const channel = `channel ${oneOf(exhibit.channel, exhibit.channels)}`;
+  const filter = exhibit.op === "conv2d" ? `filter ${oneOf(exhibit.filter, exhibit.filters)}, its input ${channel}` : channel;
+  const ran = DATA.code[node.code][0].label;
+  const other = exhibit.op === "conv2d" && ran !== "im2col" ? `; it ran as ${ran}, which gives the same up to rounding` : "";
+  return el("span", { class: "quiet" }, ` ${filter}; ${place}${padded}${other}`);
+}
+
+// How many windows fit: the formula, with the numbers of the toy.
+function toyNote({ size, kernel, stride, padding, rows }) {
+  const exact = (size[0] + 2 * padding[0] - kernel[0]) / stride[0] + 1;
+  const rounded = Number.isInteger(exact) ? "" : `, so ${rows.length}: a window must fit whole`;
+  return el("span", { class: "quiet" }, ` (${size[0]} + 2·${padding[0]} − ${kernel[0]}) / ${stride[0]} + 1 = ${Number(exact.toFixed(2))}${rounded}`);
 }
 
 function windowControls(windows, exhibit) {
+  const node = nodes[nodeIndex()];
   const go = (to) => { state.window = Math.max(0, Math.min(windows.length - 1, to)); show(); };
   const parts = [
-    el("button", { onclick: () => go(state.window - 1), title: "window before (,)", "aria-label": "window before" }, "◀"),
+    el("button", { id: "window-before", onclick: () => go(state.window - 1), title: "window before (,)", "aria-label": "window before" }, "◀"),
     el("span", { id: "window" }, ` window ${state.window + 1} of ${windows.length} `),
-    el("button", { onclick: () => go(state.window + 1), title: "next window (.)", "aria-label": "next window" }, "▶"),
+    el("button", { id: "window-next", onclick: () => go(state.window + 1), title: "next window (.)", "aria-label": "next window" }, "▶"),
     el("button", { onclick: () => play("window"), id: "slide" }, state.timer && state.playing === "window" ? "stop" : "slide"), " ",
     el("button", { id: "toy", "aria-pressed": Boolean(state.toy), onclick: toggleToy }, state.toy ? "back to the real numbers" : "try it on a toy image"),
   ];
-  if (!state.toy) parts.push(exhibitNote(exhibit));
+  if (!state.toy) parts.push(exhibitNote(exhibit, node));
   else {
     const least = state.toy.op === "maxpool2d" ? 2 : 1;
     const choose = (key, from, to) => el("label", {}, ` ${key} `, el("select", { id: `toy-${key}`, onchange: (event) => { state.toy[key] = Number(event.target.value); state.window = 0; tamePadding(); show(); } },
       Array.from({ length: to - from + 1 }, (_, i) => el("option", { value: from + i, selected: state.toy[key] === from + i }, from + i))));
-    parts.push(choose("kernel", least, 3), choose("stride", 1, 3), choose("padding", 0, state.toy.op === "maxpool2d" ? 1 : 2));
+    parts.push(choose("kernel", least, 3), choose("stride", 1, 3), choose("padding", 0, state.toy.op === "maxpool2d" ? 1 : 2), toyNote(exhibit));
   }
   return el("p", { class: "controls" }, parts);
 }
@@ -150,22 +165,23 @@ function tamePadding() {
   if (state.toy.op === "maxpool2d") state.toy.padding = Math.min(state.toy.padding, Math.floor(state.toy.kernel / 2));
 }
 
-function forwardWindows({ exhibit, windows, one, inWindow, outside, now }) {
+function forwardWindows({ exhibit, windows, one, kindOf, now }) {
   const conv = exhibit.op === "conv2d";
-  const known = exhibit.rows.map((_, r) => exhibit.columns.map((_, c) => (r * exhibit.columns.length + c <= now ? windows[r * exhibit.columns.length + c].y : null)));
+  const wide = exhibit.columns.length;
+  const outputs = exhibit.rows.map((_, r) => exhibit.columns.map((_, c) => windows[r * wide + c].y));
+  const known = outputs.map((row, r) => row.map((value, c) => (r * wide + c <= now ? value : null)));
+  const y = grid("y", known, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "y", like: outputs });
+  if (!conv) return { grids: [inputOf(exhibit, one, kindOf), winsFigure(exhibit), y], sum: `The largest of the window is ${fmt(one.y)}; it is y, and it will get the gradient.` };
   const tight = exhibit.kernel[0] > 5;
-  const weights = conv && [grid("weight", exhibit.weight, { name: "weight", tight }), grid("weight · window", products(exhibit, one), { name: "product", tight })];
-  const best = conv ? null : one.cells[one.best];
-  const mark = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${best && best[0] === i && best[1] === j ? "winner" : ""}`;
-  const grids = [
-    grid("x", exhibit.x, { mark, name: "x" }),
-    conv ? matrix("im2col: each window is a column", windows, (w) => w.column, now, "cols") : null,
-    conv ? (tight ? weights : stack(...weights)) : null,
-    grid("y", known, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "y" }),
-    conv ? null : winsFigure(exhibit),
-  ];
-  if (!conv) return { grids, sum: `The largest of the window is ${fmt(one.y)}; it is y, and it will get the gradient.` };
-  return { grids, sum: `weight · column = ${fmt(one.sum, 4)}${restOf(exhibit, one)}` };
+  const weights = [grid("weight", exhibit.weight, { name: "weight", tight }), grid("weight · window", products(exhibit, one), { name: "product", tight })];
+  const cols = matrix("im2col: each window is a column", windows, (w) => w.column, now, "cols");
+  return { grids: [inputOf(exhibit, one, kindOf), cols, tight ? weights : stack(...weights), y], sum: `weight · column = ${fmt(one.sum, 4)}${restOf(exhibit, one)}` };
+}
+
+// x with the window, and the winner if there is one.
+function inputOf(exhibit, one, kindOf) {
+  const best = exhibit.op === "conv2d" ? null : one.cells[one.best];
+  return grid("x", exhibit.x, { mark: (i, j) => `${kindOf(i, j)} ${best && best[0] === i && best[1] === j ? "winner" : ""}`, name: "x" });
 }
 
 const stack = (...figures) => el("div", { class: "stack" }, figures);
@@ -178,24 +194,30 @@ function restOf(exhibit, one) {
   return ` in this channel; the other ${others} channel${others > 1 ? "s" : ""} ${others > 1 ? "give" : "gives"} ${fmt(exhibit.others[one.r][one.c], 4)}${bias}; together y = ${fmt(one.y, 4)}`;
 }
 
-function backwardWindows({ exhibit, windows, one, inWindow, outside, now }) {
+function backwardWindows({ exhibit, windows, one, kindOf, now }) {
   const conv = exhibit.op === "conv2d";
-  const sums = scattered(exhibit, windows, now + 1);
-  const mark = (i, j) => `${inWindow(i, j) ? "window" : ""} ${outside(i, j) ? "padding" : ""} ${sums.times[i][j] > 1 ? "added" : ""}`;
-  const weights = conv ? exhibit.weight.flat() : null;
+  const tight = exhibit.kernel[0] > 5;
+  const [sums, all] = [now + 1, windows.length].map((count) => scattered(exhibit, windows, count));
   const dy = grid("dy", exhibit.dy, { mark: (r, c) => (r === one.r && c === one.c ? "lit" : ""), name: "dy" });
-  const grids = [
-    conv ? stack(dy, grid("dweight so far: += dy · window", sums.dweight, { name: "dweight", tight: exhibit.kernel[0] > 5 })) : dy,
-    conv ? matrix("dcolumns = weight · dy", windows, (w) => weights.map((value) => value * w.dy), now, "dcols") : null,
-    grid(conv ? "dx so far: col2im adds" : "dx so far: winners get dy", sums.dx, { mark, name: "dx" }),
-    state.toy ? null : grid(conv ? `dx of all ${exhibit.filters} filters, all windows` : "dx of all windows", exhibit.dx, { mark: (i, j) => (outside(i, j) ? "padding" : ""), name: "dx-all" }),
-  ];
+  const x = inputOf(exhibit, one, kindOf);
+  const dx = grid(conv ? "dx so far: col2im adds" : "dx so far: winners get dy", sums.dx, { mark: (i, j) => `${kindOf(i, j)} ${sums.times[i][j] > 1 ? "added" : ""}`, name: "dx", like: all.dx });
+  const whole = state.toy ? null : grid(conv ? `dx of all ${exhibit.filters} filters, all windows` : "dx of all windows", exhibit.dx, { mark: (i, j) => (kindOf(i, j).includes("padding") ? "padding" : ""), name: "dx-all" });
+  const sum = whatGoesBack(exhibit, one, sums);
+  if (!conv) return { grids: [dy, x, dx, whole].filter(Boolean), sum };
+  const weights = exhibit.weight.flat();
+  const cols = matrix("dcolumns = weight · dy", windows, (w) => weights.map((value) => value * w.dy), now, "dcols");
+  const weight = grid("weight", exhibit.weight, { name: "weight", tight });
+  const dweight = grid("dweight so far", sums.dweight, { name: "dweight", tight, like: all.dweight });
+  if (tight) return { grids: [stack(dy, weight), cols, dx, x, whole, dweight].filter(Boolean), sum };
+  return { grids: [stack(dy, weight, dweight), cols, stack(x, dx), whole || el("div")], sum };
+}
+
+function whatGoesBack(exhibit, one, sums) {
+  if (one.dy === 0) return "dy = 0: this window sends nothing back.";
   const most = Math.max(...sums.times.flat());
-  const overlap = most > 1 ? ` Where windows overlap (marked corners) they were added, up to ${most} in one place.` : "";
-  const what = conv
-    ? `dy = ${fmt(one.dy, 4)}: times the weights it is this window's share of dx, times the window its share of dweight.`
-    : `dy = ${fmt(one.dy, 4)} goes to the winner alone, ${fmt(one.y)}; the others get nothing.`;
-  return { grids, sum: what + overlap };
+  const overlap = most > 1 ? ` Where windows overlap (marked corners) shares were added, up to ${most} in one place.` : "";
+  if (exhibit.op !== "conv2d") return `dy = ${fmt(one.dy, 4)} goes to the winner alone, ${fmt(one.y)}; the others get nothing.${overlap}`;
+  return `dy = ${fmt(one.dy, 4)}. Times the weights it is what this window adds to dx; times the window, what it adds to dweight.${overlap}`;
 }
 
 // How many windows each pixel wins, in the channels that are shown.
@@ -207,5 +229,6 @@ function winsFigure(exhibit) {
     paint(canvas, map.flat(), map.length, map[0].length, most);
     return canvas;
   });
-  return el("figure", { class: "grid" }, el("figcaption", {}, `winners, whole maps: 0 to ${most} windows won`), el("div", { class: "wins" }, maps));
+  const shown = (DATA.channels[exhibit.channels] || []).slice(0, 4).join(", ");
+  return el("figure", { class: "grid" }, el("figcaption", {}, `whole maps of channels ${shown}: how many windows each pixel wins, 0 to ${most}`), el("div", { class: "wins" }, maps));
 }

@@ -40,7 +40,7 @@ def conv2d_backward(dy, cache):
     """dx (N, C, H, W), dweight (OC, C, KH, KW), dbias (OC,) or None
 
     dfilters = dy.T @ windows;  dwindows = dy @ filters;  dx = col2im(dwindows);  dbias = sum of dy over n, oh, ow.
-    The idea: backward of a matrix product is two more, and the transpose of laying windows out is adding them back.
+    The idea: a matrix product goes back by two products, and the transpose of laying windows out is adding them back.
     """
     dweight, dbias = conv2d_backward_parameters(dy, cache)
     filters, kernel_size = channels_last(cache.weight), cache.weight.shape[2:]
