@@ -81,10 +81,13 @@ def test_explore(lights, capsys, tmp_path, monkeypatch):
     assert str(tmp_path) not in (tmp_path / "light.html").read_text(encoding="utf-8")
     shutil.copy(first, tmp_path / "somewhere.png")
     assert run(capsys, "explore", "somewhere.png", "--weights", out, "--training", "-o", "b.html")[0] == 0
-    said = json.loads(run(capsys, "predict", "somewhere.png", "--weights", out, "--json")[1])[0]["class"]
     told = contents_of("b.html")
-    assert told["classes"][told["label"]] == said
+    assert told["predicted"] == told["label"]
     assert told["model"]["training"]
+    assert run(capsys, "explore", "somewhere.png", "--weights", out, "-o", "c.html")[0] == 0
+    said = json.loads(run(capsys, "predict", "somewhere.png", "--weights", out, "--json")[1])[0]["class"]
+    told = contents_of("c.html")
+    assert told["classes"][told["label"]] == told["classes"][told["predicted"]] == said
 
     assert "an image must be given" in refused(capsys, "explore", "--weights", out)
     assert "holds cifar_resnet20, not resnet18" in refused(

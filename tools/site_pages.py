@@ -7,7 +7,6 @@ from pathlib import Path
 from numpy_resnet import explore, files
 from numpy_resnet.exercises.catalogue import EXERCISES
 from numpy_resnet.exercises.lessons import split_cells, to_notebook
-from numpy_resnet.explore import networks
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
 HINTS = ("The idea", "The formula", "The shapes")
@@ -38,10 +37,8 @@ def gather(docs):
 
 def explorer():
     """The page of `numpy-resnet explore`, without any argument."""
-    trained, (picture, label) = explore.digits_network(), explore.digit()
-    x = trained.prepare(picture)[None]
-    about = {"image": "a test image of the digits", "about": networks.describe(trained)}
-    return explore.page(trained.model, x, label, classes=trained.classes, seen=trained.as_seen(x)[0], **about)
+    picture, label, name = explore.digit()
+    return explore.page_of(explore.digits_network(), picture, label, image=name)
 
 
 def table_of_chapters(names):

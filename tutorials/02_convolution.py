@@ -434,7 +434,7 @@ figure
 # - `conv2d_backward`: the two products that come back. The check tells you which of the gradients is wrong, and why.
 #
 # To see every window become a column, and every column added back, on the numbers of a trained network or on a toy
-# image with a stride and a padding of your choice: `numpy-resnet explore` writes a page. In the site it is
+# image with a stride and a padding of your choice: `numpy-resnet explore` writes a page. After `make docs` it is
 # <a href="../../docs/explorer/resnet18.html#at=layer1.0.conv1&amp;way=backward&amp;tab=closer">here</a>.
 #
 # **Next:** chapter 3, ReLU and max pooling: what stands between two convolutions, and why it must.

@@ -352,7 +352,7 @@ print("y is x, and dx is dy")
 # - `convolution_block`: the same with a projection, which has gradients of its own.
 #
 # To see two gradients meet at each fork of a trained network, and how large they are: `numpy-resnet explore` writes a
-# page. In the site it is
+# page. After `make docs` it is
 # <a href="../../docs/explorer/resnet18.html#at=layer3.0&amp;way=backward&amp;tab=closer">here</a>.
 #
 # **Next:** [ResNet-18](06_resnet18.py): eight of these, a stem and a head.

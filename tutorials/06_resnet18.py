@@ -270,6 +270,6 @@ print(mine.infer(np.zeros((2, 1, 28, 28), np.float32)).shape, f"{sum(p.size for 
 # - `resnet18`: the whole network from your blocks, and its backward upside down.
 #
 # To go through all of it with one image, there and back, layer by layer: `numpy-resnet explore` writes a page. In the
-# site it is <a href="../../docs/explorer/resnet18.html">here</a>.
+# site it is <a href="../../docs/explorer/resnet18.html">here</a>, after `make docs`.
 #
 # **Next:** [Loss, fully connected, dropout](07_loss_and_dropout.py): where the first gradient comes from.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from numpy_resnet import data, explore, files, models, train
 from numpy_resnet.cli.options import find_weights, new_command, new_file
-from numpy_resnet.explore import networks
 
 HELP = """\
 Write one HTML file, complete in itself, that shows a network at work on one image: every layer forward and backward,
@@ -30,25 +29,23 @@ def add_commands(commands):
 def run(args):
     out, trained = new_file(args.out, "explorer.html"), _network(args)
     picture, label, name = _image(args, trained)
-    x = trained.prepare(picture)[None]
     if args.name is not None:
         if args.name not in trained.classes:
             raise ValueError(f"--class must be one of {_some(trained.classes)}; got {args.name!r}")
         label = trained.classes.index(args.name)
-    elif label is None:
-        label = networks.class_of(trained, args.image, x)
-    page = explore.page(
-        trained.model, x, label,
-        classes=trained.classes, seen=trained.as_seen(x)[0], image=name, about=networks.describe(trained),
-        training=args.training or trained.path is None,
-    )  # fmt: skip
+    try:
+        page = explore.page_of(trained, picture, label, image=name, training=args.training)
+    except ValueError as error:
+        if "more than one value per channel" in str(error) and args.training:
+            raise ValueError("the last maps of this network are single pixels: leave out --training") from None
+        raise
     files.write_text(out, page)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser, offline as well")
 
 
 def _network(args):
     if args.weights is None:
-        return networks.digits_network() if args.model is None else networks.untrained(args.model)
+        return explore.digits_network() if args.model is None else explore.untrained(args.model)
     path = find_weights(args.weights, args.model or "resnet18")
     trained = train.load_trained(path)
     if args.model not in (None, trained.model.name):
@@ -57,13 +54,15 @@ def _network(args):
 
 
 def _image(args, trained):
-    """A Pillow image, its class if that is known, and its name."""
+    """A Pillow image, its class if the name of its folder or the data tell it, and its name."""
     if args.image is not None:
-        return data.read_image(args.image, trained.mode), None, args.image.name
-    if trained.classes != networks.digits_network().classes:
+        parent = args.image.resolve().parent.name
+        label = trained.classes.index(parent) if parent in trained.classes else None
+        return data.read_image(args.image, trained.mode), label, args.image.name
+    if trained.classes != explore.digits_network().classes:
         raise ValueError("an image must be given: this network does not know digits")
-    picture, label = networks.digit()
-    return picture.convert(trained.mode), label, f"test image {networks.UNSURE} of the digits"
+    picture, label, name = explore.digit()
+    return picture.convert(trained.mode), label, name
 
 
 def _some(names, most=12):

@@ -39,7 +39,7 @@ def normalisation(node, graph, channels):
         "dbias": node.grads["bias"],
     }
     note = "y = weight · (x − running mean) / √(running variance + eps) + bias. The running statistics are those of "
-    note += "the training images; mean and variance of x and y are of this one."
+    note += "training so far; mean and variance of x and y are of this image."
     return {**_by_channel(columns, channels[len(x)]), "note": note}
 
 
@@ -160,7 +160,7 @@ def features(node, graph, channels):
     rest = said.sum() - said[order].sum()
     sums = [
         ["these together", plain(said[order].sum())],
-        [f"the other {len(x) - len(order)} features", plain(rest)],
+        *([[f"the other {len(x) - len(order)} features", plain(rest)]] if len(x) > len(order) else []),
         ["bias", plain(bias[label] if bias is not None else 0.0)],
         ["y: the logit", plain(y[label])],
         ["dy: its gradient", plain(dy[label])],

@@ -18,13 +18,18 @@ from numpy_resnet.explore import graph
 from numpy_resnet.explore.numbers import norm, plain
 from numpy_resnet.models import MODELS
 
+BRANCH, SHORTCUT = 0, 1
 
-def trained(model, x, label, *, training=False):
-    """The size of the gradient at each block: of all paths, of the one through all branches, of the one past them."""
-    sizes = {"all": sizes_of(graph.run(model, x, label, training=training))}
-    for name, place in (("branches", 0), ("shortcuts", 1)):
-        with _one_way(model, place):
-            sizes[name] = sizes_of(graph.run(model, x, label, training=training))
+
+def trained(model, x, run, *, training=False):
+    """The size of the gradient at each block: of all paths, of the one through all branches, of the one past them.
+
+    run: the pass of this model and image. Without shortcuts there is one path, and all is said with it.
+    """
+    sizes = {"all": sizes_of(run)}
+    for name, place in (("branches", BRANCH), ("shortcuts", SHORTCUT)) if blocks_with_shortcuts(model) else ():
+        with one_way(model, place):
+            sizes[name] = sizes_of(graph.run(model, x, run.label, training=training))
     return sizes
 
 
@@ -53,8 +58,8 @@ def blocks_with_shortcuts(model):
 
 
 @contextlib.contextmanager
-def _one_way(model, place):
-    """At each fork only one of the two gradients that come back is taken: that of the branch, 0, or the other, 1."""
+def one_way(model, place):
+    """At each fork only one of the two gradients that come back is taken: that of the BRANCH, or of the SHORTCUT."""
     blocks = blocks_with_shortcuts(model)
     before = [block.ops for block in blocks]
     try:

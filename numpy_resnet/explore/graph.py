@@ -44,26 +44,46 @@ class Graph(NamedTuple):
     label: int
 
 
-def run(model, x, label, *, training=False):
+def likeliest(probabilities):
+    """The class of each row.   (N, K) -> (N,)"""
+    return probabilities.argmax(axis=1)
+
+
+def run(model, x, label=None, *, decide=likeliest, training=False):
     """One forward and one backward pass in evaluation mode, or in training.   x (1, C, H, W), a class -> Graph
 
-    In training batch norm takes the statistics of this image; nothing is dropped. The model stays as it was.
-    Raises ValueError unless x is one image and label a class.
+    Without a label it is the class that `decide` makes of the probabilities. In training batch norm takes the
+    statistics of this image; nothing is dropped. The model stays as it was.
+    Raises ValueError unless x is one image and label a class, and for numbers that are not finite.
     """
     if x.ndim != 4 or len(x) != 1:
         raise ValueError(f"x must be one image, (1, C, H, W); got shape {x.shape}")
     state = model.state_dict()
-    with as_it_was(model):
-        _set_mode(model, training)
-        logits = model.forward(x)
-        if not 0 <= label < logits.shape[1]:
-            raise ValueError(f"label must be a class, 0 to {logits.shape[1] - 1}; got {label}")
-        loss, cache = ops.cross_entropy(logits, np.array([label]))
-        dlogits = ops.cross_entropy_backward(1.0, cache)
-        seen = {record.name: record for record in trace(model, x, dlogits)}
-        graph = _walk(model, x, label, logits, loss, seen)
-    model.load_state_dict(state)  # batch norm has noted what it saw
+    try:
+        with as_it_was(model):
+            _set_mode(model, training)
+            logits = model.forward(x)
+            label = int(decide(ops.softmax(logits)[0])[0]) if label is None else label
+            if not 0 <= label < logits.shape[1]:
+                raise ValueError(f"label must be a class, 0 to {logits.shape[1] - 1}; got {label}")
+            loss, cache = ops.cross_entropy(logits, np.array([label]))
+            dlogits = ops.cross_entropy_backward(1.0, cache)
+            seen = {record.name: record for record in trace(model, x, dlogits)}
+            graph = _walk(model, x, label, logits, loss, seen)
+    finally:
+        model.load_state_dict(state)  # batch norm has noted what it saw
+    _check_finite(graph)
     return graph
+
+
+def _check_finite(graph):
+    for node in graph.nodes:
+        for value, gradient in (graph.tensors[i] for i in node.outputs):
+            if not np.isfinite(value).all() or not np.isfinite(gradient).all():
+                raise ValueError(
+                    f"{node.name} gives numbers that are not finite, forward or backward: have these weights diverged? "
+                    "Take those of an earlier epoch"
+                )
 
 
 def _walk(model, x, label, logits, loss, seen):

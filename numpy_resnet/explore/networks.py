@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from numpy_resnet import data, models, ops, train
+from numpy_resnet import data, models, train
+from numpy_resnet.explore.write import page
 
 DIGITS = Path(__file__).with_name("digits.npz")
 UNSURE = 173  # a three of the test images that the network is not sure of: the gradient has something to say
@@ -25,10 +26,10 @@ def untrained(name):
     return digits_network()._replace(path=None, model=model, size=size, epoch=0, step=0, class_weight=None)
 
 
-def digit(index=UNSURE):
-    """A test image of the digits, and its class -> Pillow image, int"""
+def digit():
+    """A test image of the digits, its class, and what it is called -> Pillow image, int, str"""
     images = data.load("digits").test
-    return images.read(index), int(images.labels[index])
+    return images.read(UNSURE), int(images.labels[UNSURE]), f"test image {UNSURE} of the digits"
 
 
 def describe(trained):
@@ -41,9 +42,13 @@ def describe(trained):
     return f"trained on {Path(trained.settings['data']).name} for {epochs}"
 
 
-def class_of(trained, path, x):
-    """The class of an image: its folder's name if that is one, else what the network says.   x (1, C, H, W) -> int"""
-    if path.resolve().parent.name in trained.classes:
-        return trained.classes.index(path.resolve().parent.name)
-    probabilities, _ = ops.softmax(trained.model.infer(x))
-    return int(trained.decide(probabilities)[0])
+def page_of(trained, picture, label=None, *, image, training=False):
+    """The page of a Trained network and a Pillow image -> HTML.   label, image and training as for `page`
+
+    A network that is not trained has learnt no statistics: batch norm takes those of the image.
+    """
+    x = trained.prepare(picture)[None]
+    return page(
+        trained.model, x, label, classes=trained.classes, seen=trained.as_seen(x)[0], decide=trained.decide,
+        image=image, about=describe(trained), training=training or trained.path is None,
+    )  # fmt: skip

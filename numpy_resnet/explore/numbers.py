@@ -6,6 +6,7 @@ import numpy as np
 
 MOST, LEAST = 8, 1  # channels that are shown of each array
 MOST_BARS = 10  # of an array without maps
+SIDES = 256, 192, 128, 96, 64, 32  # pixels along a map, as many as there is room for
 ROOM = 5_400_000  # bytes of all maps, before they are written as text
 STEPS = 32767  # an int16 on each side of 0
 BINS = 40
@@ -43,15 +44,30 @@ def telling_channels(tensors):
 
 def _affordable(tensors):
     """How many channels there is room for."""
-    one = sum(2 * 2 * value[0].size for value, _ in tensors if np.ndim(value))  # value and gradient, two bytes each
-    return int(np.clip(ROOM // max(1, one), LEAST, MOST))
+    return int(np.clip(ROOM // max(1, _bytes_of_a_channel(tensors, max(SIDES))), LEAST, MOST))
 
 
-def describe(array, channels):
+def longest_side(tensors):
+    """Pixels along the longer side of a map; larger maps are thinned, for the page has to stay small."""
+    return next((side for side in SIDES if _bytes_of_a_channel(tensors, side) <= ROOM), SIDES[-1])
+
+
+def _bytes_of_a_channel(tensors, side):
+    """Of value and gradient, two bytes each, in all tensors."""
+    return sum(2 * 2 * thinned(value[0], side).size for value, _ in tensors if np.ndim(value))
+
+
+def thinned(array, side):
+    """Every second, third ... pixel of the last two axes, so that neither is longer than side."""
+    step = -(-max(np.shape(array)[-2:], default=1) // side)
+    return array[..., ::step, ::step] if step > 1 else array
+
+
+def describe(array, channels, side=SIDES[0]):
     """One array for the page: some channels as pictures, the statistics of all."""
     flat = np.asarray(array, np.float64).ravel()
     return {
-        "maps": [_picture(array[c]) for c in channels],
+        "maps": [_picture(thinned(np.atleast_2d(array[c]), side)) for c in channels],
         "mean": plain(flat.mean()),
         "std": plain(flat.std()),
         "min": plain(flat.min()),
@@ -64,10 +80,9 @@ def describe(array, channels):
 
 def _picture(values):
     """A map as whole numbers of 16 bits, and what one of them stands for."""
-    values = np.atleast_2d(np.asarray(values, np.float64))
-    scale = np.abs(values).max() / STEPS
-    whole = np.rint(values / (scale or 1)).astype("<i2")
-    return {"scale": plain(scale), "pixels": as_text(whole)}
+    scale = float(np.abs(values).max()) / STEPS
+    whole = np.rint(values.astype(np.float64) / (scale or 1)).astype("<i2")
+    return {"shape": list(values.shape), "scale": plain(scale), "pixels": as_text(whole)}
 
 
 def as_text(whole):

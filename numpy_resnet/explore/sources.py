@@ -71,11 +71,17 @@ def _pair(label, forward, backward):
 
 
 def _source(function):
-    return textwrap.dedent(inspect.getsource(function)).rstrip()
+    try:
+        return textwrap.dedent(inspect.getsource(function)).rstrip()
+    except (TypeError, OSError):  # made by another function, or typed in
+        return f"# {getattr(function, '__name__', type(function).__name__)}: its source is not at hand"
 
 
 def _place(function):
-    path = Path(inspect.getsourcefile(function))
+    try:
+        path = Path(inspect.getsourcefile(function) or "")
+    except TypeError:
+        return ""
     return path.relative_to(HOME.parent).as_posix() if path.is_relative_to(HOME) else path.name
 
 

@@ -3,16 +3,17 @@
 import numpy as np
 
 from numpy_resnet import ops
-from numpy_resnet.explore.numbers import plain
+from numpy_resnet.explore.numbers import SIDES, as_text, plain, thinned
 
 MOST = 3  # windows, each way
+MAPS = 4  # whole maps of winners
 
 
 def convolution(node, graph, channels):
     """One filter, one of its input channels, and the windows where the output says most.
 
-    y = (sum over the window of weight * x, in this channel) + (the same of the other channels) + bias, and
-    dx gets weight * dy from each window of this filter; `dx` is that of all filters and windows.
+    y = (sum over the window of weight * x, in this channel) + (the same of the others, and the bias), and dx gets
+    weight * dy from each window of this filter; `dx` is that of all filters and windows.
     """
     (x, dx), (y, dy) = graph.tensors[node.inputs[0]], graph.tensors[node.outputs[0]]
     weight, bias = node.layer.params["weight"], node.layer.params.get("bias")
@@ -27,7 +28,7 @@ def convolution(node, graph, channels):
     terms = np.einsum("ck,ckp->cp", weight[oc].reshape(len(x), -1).astype(np.float64), cols)  # (C, windows)
     c = int(np.abs(terms).sum(axis=1).argmax())
     shape = len(rows), len(columns)
-    others = terms.sum(axis=0) - terms[c]
+    others = terms.sum(axis=0) - terms[c] + (bias[oc] if bias is not None else 0)
     return {
         **_told("conv2d", problem, region, rows, columns, x.shape),
         "filter": oc,
@@ -35,8 +36,6 @@ def convolution(node, graph, channels):
         "x": plain(patch[c]),
         "weight": plain(weight[oc, c]),
         "others": plain(others.reshape(shape)),
-        "bias": plain(bias[oc] if bias is not None else 0.0),
-        "y": plain(y[oc][np.ix_(rows, columns)]),
         "dy": plain(dy[oc][np.ix_(rows, columns)]),
         "dx": plain(_padded_cut(dx[c : c + 1], region, np.nan)[0]),
         "filters": len(y),
@@ -57,11 +56,15 @@ def pooling(node, graph, channels):
         "channel": c,
         "channels": len(x),
         "x": plain(_padded_cut(x[c : c + 1], region, np.nan)[0]),
-        "y": plain(y[c][np.ix_(rows, columns)]),
         "dy": plain(dy[c][np.ix_(rows, columns)]),
         "dx": plain(_padded_cut(dx[c : c + 1], region, np.nan)[0]),
-        "wins": _wins(x[channels[len(x)]], node.layer.options).tolist(),
+        "wins": [_small_map(wins) for wins in _wins(x[channels[len(x)][:MAPS]], node.layer.options)],
     }
+
+
+def _small_map(wins):
+    wins = thinned(wins, SIDES[0])
+    return {"shape": list(wins.shape), "pixels": as_text(wins.astype(np.uint8))}
 
 
 def _wins(x, options):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from numpy_resnet import ops
 from numpy_resnet.explore import closer, flow, graph, numbers, sources
 from numpy_resnet.explore.numbers import plain
 from numpy_resnet.models import MODELS
@@ -16,26 +17,29 @@ PAGE = Path(__file__).with_name("page")
 SCRIPTS = ("data", "maps", "network", "windows", "closer", "flow", "code", "main")
 
 
-def page(model, x, label, *, classes, seen, image="image", about="not trained", training=False):
+def page(
+    model, x, label=None, *, classes, seen, decide=graph.likeliest, image="image", about="not trained", training=False
+):
     """A page to step through one forward and one backward pass -> HTML, complete in itself
 
-    x (1, C, H, W): the image as the network wants it; label: the class whose cross entropy is the loss; classes: names;
-    seen (1 or 3, H, W) in [0, 1]: the image to look at; image, about: what they are, and the network, in words.
+    x (1, C, H, W): the image as the network wants it; label: the class whose cross entropy is the loss, or None for the
+    one that the network decides on; classes: names; seen (1 or 3, H, W) in [0, 1]: the image to look at; decide:
+    probabilities (N, K) -> classes (N,); image, about: what image and network are, in words.
     training: batch norm takes the statistics of this image, as in training, instead of those that it has learnt.
     The model stays as it was.
-    Raises ValueError where x is not one image, label no class, or the names are not as many as the classes.
+    Raises ValueError where x is not one image, label no class, a number not finite, or names and classes differ.
     """
-    run = graph.run(model, x, label, training=training)
+    run = graph.run(model, x, label, decide=decide, training=training)
     if len(classes) != len(run.logits):
         raise ValueError(f"classes must name {len(run.logits)} classes; got {len(classes)} names")
     content = {
         "image": {"name": image, **_photograph(seen)},
         "classes": list(classes),
-        "label": label,
-        "predicted": int(run.logits.argmax()),
+        "label": run.label,
+        "predicted": int(decide(ops.softmax(run.logits[None])[0])[0]),
         "model": {"name": getattr(model, "name", type(model).__name__), "about": about, "training": training},
         **_contents(model, run),
-        "flow": _flow(model, run, x, label, training),
+        "flow": _flow(model, run, x, training),
     }
     title = f"{content['model']['name']}, there and back"
     parts = {
@@ -53,13 +57,14 @@ def _file(name):
 
 def _photograph(seen):
     """The image as bytes, pixel by pixel."""
-    pixels = np.rint(np.clip(seen, 0, 1) * 255).astype(np.uint8)
+    pixels = np.rint(np.clip(numbers.thinned(seen, numbers.SIDES[0]), 0, 1) * 255).astype(np.uint8)
     return {"shape": list(pixels.shape), "pixels": numbers.as_text(pixels.transpose(1, 2, 0))}
 
 
 def _contents(model, run):
     """Nodes with their code, tensors, and arrays: each array once, however many tensors it is part of."""
-    channels, arrays, tensors, code, nodes = numbers.telling_channels(run.tensors), _Arrays(), [], {}, []
+    channels, tensors, code, nodes = numbers.telling_channels(run.tensors), [], {}, []
+    arrays = _Arrays(numbers.longest_side(run.tensors))
     for value, gradient in run.tensors:
         shown = channels.get(len(value)) if np.ndim(value) else None
         places = [arrays.place(array, shown) for array in (value, gradient)]
@@ -78,16 +83,16 @@ def _contents(model, run):
 
 
 class _Arrays:
-    """The arrays of the page by number."""
+    """The arrays of the page by number. Where an array lies in memory says which it is, as long as the graph lives."""
 
-    def __init__(self):
-        self.described, self.known = [], {}
+    def __init__(self, side):
+        self.side, self.described, self.known = side, [], {}
 
     def place(self, array, channels):
         key = array.__array_interface__["data"][0], array.shape, array.strides
         if key not in self.known:
             self.known[key] = len(self.described)
-            self.described.append(numbers.describe(array, () if channels is None else channels))
+            self.described.append(numbers.describe(array, () if channels is None else channels, self.side))
         return self.known[key]
 
 
@@ -113,14 +118,14 @@ def _about(node, run):
     }
 
 
-def _flow(model, run, x, label, training):
+def _flow(model, run, x, training):
     """The gradient at each block: with shortcuts and without, in this network and before training."""
-    cases = {"here": lambda: flow.trained(model, x, label, training=training)}
-    if flow.blocks_with_shortcuts(model) and getattr(model, "name", None) in MODELS:
+    cases, name = {"here": lambda: flow.trained(model, x, run, training=training)}, getattr(model, "name", "")
+    if flow.blocks_with_shortcuts(model) and name in MODELS:
         maps = [run.tensors[n.outputs[0]].value for n in run.nodes if n.kind.startswith("batchnorm2d")]
         if all(y[0].size > 1 for y in maps):  # one value has no variance
-            cases["normalised"] = lambda: flow.fresh(model, x, label, normalised=True)
-        cases["unnormalised"] = lambda: flow.fresh(model, x, label, normalised=False)
+            cases["normalised"] = lambda: flow.fresh(model, x, run.label, normalised=True)
+        cases["unnormalised"] = lambda: flow.fresh(model, x, run.label, normalised=False)
     progress = tqdm(cases.items(), desc="following the gradient", leave=False, disable=None)
-    plain_name = getattr(model, "name", "").replace("resnet", "plain")
-    return {name: measure() for name, measure in progress} | {"plain": plain_name if plain_name in MODELS else ""}
+    plain_name = name.replace("resnet", "plain")
+    return {case: measure() for case, measure in progress} | {"plain": plain_name if plain_name in MODELS else ""}

@@ -80,10 +80,8 @@ class Opened:
 @pytest.fixture(scope="session")
 def digits_page(tmp_path_factory):
     """The page that comes without any argument."""
-    trained = explore.digits_network()
-    picture, label = explore.digit()
-    x = trained.prepare(picture)[None]
-    page = explore.page(trained.model, x, label, classes=trained.classes, seen=trained.as_seen(x)[0])
+    picture, label, name = explore.digit()
+    page = explore.page_of(explore.digits_network(), picture, label, image=name)
     path = tmp_path_factory.mktemp("explore") / "explorer.html"
     path.write_text(page, encoding="utf-8")
     return path
@@ -101,7 +99,7 @@ def opened(digits_tab):
     """The page of the digits, at its first step."""
     digits_tab.page.evaluate(
         "Object.assign(state, { step: 0, tab: 'maps', window: 0, toy: null, algorithm: 0, shortcuts: 'both' });"
-        "setTheme(false)"
+        "document.activeElement.blur(); setTheme(false)"
     )
     yield digits_tab
     digits_tab.check()

@@ -1,6 +1,7 @@
 """What the explorer is made from: one pass as nodes and tensors, and what is measured and shown of it."""
 
 import base64
+import functools
 import json
 import re
 
@@ -75,15 +76,34 @@ def test_gradients_are_those_of_finite_differences(passed):
 
 
 def test_at_a_fork_one_value_leaves_twice_and_two_gradients_are_added(passed):
+    """dh is what the first convolution of the branch sends back, dshortcut what comes along the shortcut."""
     _, _, run = passed
     forks = [node for node in run.nodes if node.kind == "fork"]
     assert len(forks) == sum(node.kind == "add" for node in run.nodes)
+    takes = {i: node for node in run.nodes for i in node.inputs}
     for fork in forks:
         (x, dx), (h, dh), (shortcut, dshortcut) = (run.tensors[i] for i in (*fork.inputs, *fork.outputs))
         assert h is x
         assert shortcut is x
         np.testing.assert_allclose(dh + dshortcut, dx, rtol=1e-12, atol=1e-14)
+        branch, other = (takes[i] for i in fork.outputs)
+        assert branch.name == f"{fork.name}.conv1"
+        np.testing.assert_allclose(dh, sent_back(branch, x, run), rtol=1e-9, atol=1e-12)
+        if other.kind == "add":
+            np.testing.assert_array_equal(dshortcut, run.tensors[other.outputs[0]].gradient)
+        elif other.kind == "conv2d":
+            np.testing.assert_allclose(dshortcut, sent_back(other, x, run), rtol=1e-9, atol=1e-12)
         assert not np.allclose(dh, dshortcut)
+        meet = closer.look(fork, run, numbers.telling_channels(run.tensors))["meet"]
+        sizes = [np.sqrt((gradient**2).sum()) for gradient in (dh, dshortcut, dx)]
+        assert [meet["branch"], meet["shortcut"], meet["sum"]] == pytest.approx(sizes)
+        assert meet["cosine"] == pytest.approx((dh * dshortcut).sum() / (sizes[0] * sizes[1]))
+
+
+def sent_back(node, x, run):
+    """What the op of a convolution makes of the gradient of its output."""
+    _, cache = ops.conv2d(x[None], node.layer.params["weight"], **node.layer.options)
+    return ops.conv2d_backward(run.tensors[node.outputs[0]].gradient[None], cache)[0][0]
 
 
 def test_each_op_sends_back_what_the_node_before_gets(passed):
@@ -97,8 +117,7 @@ def test_each_op_sends_back_what_the_node_before_gets(passed):
             np.testing.assert_array_equal(x + run.tensors[node.inputs[1]].value, y)
             np.testing.assert_array_equal(run.tensors[node.inputs[1]].gradient, dy)
         elif node.kind == "conv2d":
-            again = ops.conv2d(x[None], node.layer.params["weight"], **node.layer.options)[1]
-            np.testing.assert_allclose(ops.conv2d_backward(dy[None], again)[0][0], dx, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(sent_back(node, x, run), dx, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -113,6 +132,11 @@ def test_the_model_stays_as_it_was(training):
         np.testing.assert_array_equal(array, state[key])
     for key, _, grad in model.named_parameters():
         assert grad is grads[key]
+    for wrong, label in ((x, 3), (np.zeros((1, 2, 8, 8)), 0), (np.full_like(x, np.nan), 0)):
+        with pytest.raises(ValueError, match=r"label must be a class|more than one value per channel|not finite"):
+            graph.run(model, wrong, label, training=True)
+        for key, array in model.state_dict().items():
+            np.testing.assert_array_equal(array, state[key])
 
 
 def test_in_training_the_statistics_are_those_of_the_image():
@@ -150,10 +174,24 @@ def test_the_channels_that_say_most_come_first():
     assert shown.tolist() == sorted(range(9), key=lambda c: -scores[c])[: numbers.MOST]
 
 
-def test_large_maps_leave_room_for_fewer_channels():
-    large = np.ones((9, 512, 512), np.float32)
-    (shown,) = numbers.telling_channels([graph.Tensor(large, large)]).values()
-    assert len(shown) == numbers.ROOM // (4 * large[0].size)
+def test_large_maps_leave_room_for_fewer_channels_and_then_for_fewer_pixels():
+    large = np.ones((9, 256, 256), np.float32)
+    tensors = [graph.Tensor(large, large)] * 5
+    (shown,) = numbers.telling_channels(tensors).values()
+    assert len(shown) == numbers.ROOM // (5 * 4 * large[0].size) == 4
+    assert numbers.longest_side(tensors) == 256
+    assert numbers.thinned(large, numbers.longest_side(tensors * 9)).shape == (9, 128, 128)
+    told = numbers.describe(np.arange(300 * 200.0).reshape(1, 300, 200), [0], 128)["maps"][0]
+    assert told["shape"] == [100, 67]
+    pixels = np.frombuffer(base64.b64decode(told["pixels"]), "<i2") * told["scale"]
+    np.testing.assert_allclose(pixels[:2], [0, 3], atol=told["scale"])
+
+
+def test_large_images_make_no_large_page():
+    model = models.resnet18(2, in_channels=3, width=4).eval()
+    x = RNG.standard_normal((1, 3, 1024, 640), dtype=np.float32)
+    page = explore.page(model, x, classes="ab", seen=np.clip(x[0], 0, 1))
+    assert 3_000_000 < len(page) < 10_000_000
 
 
 def test_a_map_comes_back_from_the_page_as_it_was():
@@ -170,6 +208,41 @@ def test_a_map_comes_back_from_the_page_as_it_was():
     assert told["mean"] == pytest.approx(array.mean())
     nothing = numbers.describe(np.zeros((1, 2, 2)), [0])
     assert (nothing["norm"], nothing["zeros"], sum(nothing["histogram"]["counts"])) == (0, 1, 0)
+
+
+def test_what_batch_norm_in_training_tells():
+    model = randomised(models.resnet18(**SMALL, width=2))
+    run = graph.run(model, RNG.standard_normal((1, 2, 40, 44)), 2, training=True)
+    node = next(node for node in run.nodes if node.name == "layer2.0.bn1")
+    (x, dx), (y, dy) = run.tensors[node.inputs[0]], run.tensors[node.outputs[0]]
+    told = closer.look(node, run, numbers.telling_channels(run.tensors))
+    for c, row in zip(told["names"], told["rows"], strict=True):
+        values = dict(zip(told["columns"], row, strict=True))
+        mean, variance = values["mean of x"], values["variance of x"]
+        assert (mean, variance) == pytest.approx((x[c].mean(), x[c].var()))
+        assert (values["mean of y"], values["variance of y"]) == pytest.approx((y[c].mean(), y[c].var()))
+        x_hat, scale = (x[c] - mean) / np.sqrt(variance + 1e-5), values["weight"] / np.sqrt(variance + 1e-5)
+        shares = values["mean of dy"], values["mean of dy · x_hat"]
+        np.testing.assert_allclose(scale * (dy[c] - shares[0] - x_hat * shares[1]), dx[c], rtol=1e-5, atol=1e-9)
+        assert values["dbias"] == pytest.approx(dy[c].sum(), abs=1e-9)
+        assert values["dweight"] == pytest.approx((dy[c] * x_hat).sum(), abs=1e-7)
+
+
+def test_a_relu_is_shown_where_it_stops_something(passed):
+    _, _, run = passed
+    channels = numbers.telling_channels(run.tensors)
+    for node in run.nodes:
+        if node.kind == "relu":
+            told = closer.look(node, run, channels)["backward"]
+            dx, dy, x = (np.array(part["values"]) for part in (*told["left"], *told["right"]))
+            np.testing.assert_allclose(dx, dy * (x > 0), rtol=1e-6)
+            c, y = channels[len(run.tensors[node.inputs[0]].value)][0], run.tensors[node.outputs[0]]
+            if (
+                (y.gradient[c] * (y.value[c] == 0)).any()
+                and (y.gradient[c] * (y.value[c] > 0)).any()
+                and y.value[c].size > 30
+            ):
+                assert (dx != dy).any()
 
 
 # Windows
@@ -208,11 +281,13 @@ def test_winners_are_those_of_the_op():
     channels = numbers.telling_channels(run.tensors)
     told, x = closer.look(node, run, channels), run.tensors[node.inputs[0]].value
     cache = ops.maxpool2d(x[None], kernel_size=3, stride=2, padding=1)[1]
-    wins = np.zeros(x.shape, int)
+    wins = np.zeros(x.shape, np.uint8)
     for (c, oh, ow), place in np.ndenumerate(cache.winner[0]):
         wins[c, 2 * oh - 1 + place // 3, 2 * ow - 1 + place % 3] += 1
-    np.testing.assert_array_equal(told["wins"], wins[channels[len(x)]])
-    assert np.max(told["wins"]) > 1
+    for map, c in zip(told["wins"], channels[len(x)], strict=True):
+        there = np.frombuffer(base64.b64decode(map["pixels"]), np.uint8).reshape(map["shape"])
+        np.testing.assert_array_equal(there, wins[c])
+    assert wins.max() > 1
 
 
 # Flow
@@ -235,8 +310,8 @@ def test_paths_add_up_and_one_path_is_a_slope():
     model = randomised(models.resnet18(**SMALL, width=2)).eval()
     x, d = RNG.standard_normal((2, 1, 2, 40, 40))
     runs = [graph.run(model, x, 1)]
-    for place in (0, 1):
-        with flow._one_way(model, place):
+    for place in (flow.BRANCH, flow.SHORTCUT):
+        with flow.one_way(model, place):
             runs.append(graph.run(model, x, 1))
     fork = next(node for node in runs[0].nodes if node.name == "layer4.1")
     every, branch, shortcut = (run.tensors[fork.inputs[0]].gradient for run in runs)
@@ -263,13 +338,46 @@ def test_paths_add_up_and_one_path_is_a_slope():
 def test_the_network_is_itself_again_after_one_way():
     model = randomised(models.resnet18(**SMALL, width=2)).eval()
     x = RNG.standard_normal((1, 2, 40, 40))
-    before = flow.sizes_of(graph.run(model, x, 1))
-    sizes = flow.trained(model, x, 1)
-    assert flow.sizes_of(graph.run(model, x, 1)) == before == sizes["all"]
-    assert sizes["branches"]["layer4.1"] != sizes["shortcuts"]["layer4.1"]
+    run = graph.run(model, x, 1)
+    sizes = flow.trained(model, x, run)
+    assert flow.sizes_of(graph.run(model, x, 1)) == flow.sizes_of(run) == sizes["all"]
+    fork = next(node for node in run.nodes if node.name == "layer4.1")
+    for name, i in zip(("branches", "shortcuts"), fork.outputs, strict=True):  # nothing was left out above it
+        assert sizes[name]["layer4.1"] == pytest.approx(np.linalg.norm(run.tensors[i].gradient))
+
+
+def test_a_new_network_is_measured_with_its_shortcuts_and_as_a_plain_one():
+    model = models.resnet18(**SMALL, width=2, seed=0)
+    x = RNG.standard_normal((1, 2, 40, 40))
+    plain = models.plain18(**SMALL, width=2)
+    plain.load_state_dict({key: model.state_dict()[key] for key in plain.state_dict()})
+    other = randomised(models.resnet18(**SMALL, width=2, dropout=0.5))  # only its kind and shape count
+    for normalised in (False, True):
+        sizes = flow.fresh(other, x, 1, normalised=normalised)
+        for name, twin in (("with", model), ("without", plain)):
+            expected = flow.sizes_of(graph.run(twin, x, 1, training=normalised))
+            assert sizes[name] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_plain_network_has_one_path():
+    model = models.plain18(**SMALL, width=2).eval()
+    x = RNG.standard_normal((1, 2, 40, 40))
+    assert list(flow.trained(model, x, graph.run(model, x, 1))) == ["all"]
 
 
 # Page
+
+
+def test_code_that_is_not_at_hand_is_said_to_be_so():
+    namespace = {}
+    exec("def relu_backward(dy, cache):\n    return dy", namespace)
+    mine = ops.replaced(relu=functools.partial(ops.relu), relu_backward=namespace["relu_backward"])
+    model = models.plain18(**SMALL, width=2, ops=mine).eval()
+    run = graph.run(model, RNG.standard_normal((1, 2, 40, 40)), 0)
+    node = next(node for node in run.nodes if node.kind == "relu")
+    _, ((pair),) = sources.of_node(node, run, model)
+    assert (pair["forward"], pair["place"]) == ("# partial: its source is not at hand", "")
+    assert pair["backward"] == "# relu_backward: its source is not at hand"
 
 
 def test_code_is_whole_and_what_ran_comes_first(passed):
@@ -297,7 +405,7 @@ def test_a_large_convolution_ran_by_winograd():
 
 def test_the_page_needs_nothing_else_and_no_name_can_break_it():
     trained = explore.digits_network()
-    picture, label = explore.digit()
+    picture, label, _ = explore.digit()
     x = trained.prepare(picture)[None]
     names = ["</script><script>alert(1)</script>", "<b>", '"', "{{data}}", *"456789"]
     page = explore.page(trained.model, x, label, classes=names, seen=trained.as_seen(x)[0], image="<i>", about="&")
@@ -310,9 +418,22 @@ def test_the_page_needs_nothing_else_and_no_name_can_break_it():
     assert told["predicted"] == label
 
 
+def test_without_a_label_it_is_what_the_network_decides():
+    model = randomised(models.resnet18(**SMALL, width=2)).eval()
+    x, seen = RNG.standard_normal((1, 2, 40, 40)), np.zeros((1, 40, 40))
+    for training in (False, True):
+        run = graph.run(model, x, training=training)
+        assert run.label == run.logits.argmax()
+    worst = graph.run(model, x, decide=lambda p: p.argmin(axis=1))
+    assert worst.label == worst.logits.argmin()
+    page = explore.page(model, x, classes="abc", seen=seen, decide=lambda p: p.argmin(axis=1))
+    told = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert told["predicted"] == told["label"] == worst.label
+
+
 def test_the_digits_network_knows_its_digits():
     trained = explore.digits_network()
-    picture, label = explore.digit()
+    picture, label, _ = explore.digit()
     assert label == 3
     p, _ = ops.softmax(trained.model.infer(trained.prepare(picture)[None]))
     assert 0.5 < p[0, 3] < 0.7  # unsure, so that the gradient has something to say

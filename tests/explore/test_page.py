@@ -8,14 +8,14 @@ import pytest
 from explore.conftest import Opened
 
 from numpy_resnet import explore, models, ops
-from numpy_resnet.explore import graph, numbers
+from numpy_resnet.explore import flow, graph, numbers
 from numpy_resnet.explore.write import PAGE
 
 
 @pytest.fixture(scope="module")
 def run():
     trained = explore.digits_network()
-    picture, label = explore.digit()
+    picture, label, _ = explore.digit()
     return graph.run(trained.model, trained.prepare(picture)[None], label)
 
 
@@ -106,11 +106,11 @@ def test_play_and_stop(opened):
     page.evaluate("goTo(2 * N - 3)")
     opened.press("Space")
     assert opened.text("#play") == "stop"
-    page.get_by_text("step 158 of 158").wait_for()
+    page.locator("#count", has_text="step 158 of 158").wait_for()
     assert opened.text("#play") == "play"  # at the end it stops by itself
     opened.go("conv1", tab="closer")
     page.click("#slide")
-    page.get_by_text("window 3 of 9").wait_for()
+    page.locator("#window", has_text="window 3 of 9").wait_for()
     page.click("#slide")
     assert page.evaluate("state.timer") is None
 
@@ -138,10 +138,15 @@ def test_what_is_seen_is_also_said(opened, run):
         opened.go(name, "backward")
         spoken = page.text_content("#spoken")
         assert name in spoken
-        assert opened.text("#facts").split("·")[0].strip() in spoken.replace("−", "-")
+        assert opened.text("#facts") in spoken.replace("−", "-")
+        assert name in page.get_attribute("#slider", "aria-valuetext")
         nameless = "[...document.querySelectorAll('canvas, svg[role=img], button, select, input')]"
         nameless += ".filter((e) => !e.ariaLabel && !e.textContent.trim() && !e.closest('label') && !e.title).length"
         assert page.evaluate(nameless) == 0
+    opened.go("conv1", "forward", "closer")
+    before = page.text_content("#spoken")
+    opened.press(".")
+    assert "window 2 of 9" in page.text_content("#spoken") != before
     opened.press("Tab Tab Tab")
     assert page.evaluate("document.activeElement.matches('button, select, input')")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -375,8 +380,26 @@ def test_flow_shows_what_was_measured(opened, run):
         row.locator("th, td").all_inner_texts() for row in opened.page.locator(".case").first.locator("tbody tr").all()
     ]
     assert [row[0] for row in shown] == ["stem", *(f"layer{n}.{k}" for n in (1, 2, 3, 4) for k in (0, 1)), "head"]
-    for block, size, *_ in shown:
-        assert same(size, np.linalg.norm(run.tensors[first[block].inputs[0]].gradient))
+    trained = explore.digits_network()
+    x = trained.prepare(explore.digit()[0])[None]
+    sizes = flow.trained(trained.model, x, run)
+    assert sizes["all"] == pytest.approx(
+        {block: np.linalg.norm(run.tensors[node.inputs[0]].gradient) for block, node in first.items()}
+    )
+    cases = [sizes, *(flow.fresh(trained.model, x, 3, normalised=normalised) for normalised in (True, False))]
+    for k, sizes in enumerate(cases):
+        case = opened.page.locator(".case").nth(k)
+        rows = [row.locator("th, td").all_inner_texts() for row in case.locator("tbody tr").all()]
+        for block, *written in rows:
+            for text, name in zip(written, sizes, strict=True):
+                assert same(text, sizes[name][block])
+        heads = case.locator("thead th").all_inner_texts()[1:]
+        assert ["path through" in head for head in heads] == [False, True, False][: len(heads)] if k == 0 else True
+        assert ["without" in head for head in heads] == [name == "without" for name in sizes]
+        factors = re.findall(r"× ([\d.e−-]+)", case.inner_text())
+        for text, name in zip(factors, sizes, strict=True):
+            values = list(sizes[name].values())
+            assert float(text.rstrip(".").replace("−", "-")) == pytest.approx(values[1] / values[-1], rel=0.051)
     assert opened.page.locator(".case").count() == 3
     both = opened.page.locator(".case svg rect[class^=series]").count()
     opened.press("s")
@@ -414,6 +437,28 @@ def test_a_map_is_drawn_as_its_numbers_are(opened, run):
         assert float(written) == pytest.approx(array[9, 6], rel=6e-3, abs=float(np.abs(array).max()) / 2e4)
 
 
+def test_the_photograph_and_a_histogram(browser, tmp_path):
+    seen = np.zeros((3, 40, 40))
+    seen[0, 3, 5], seen[1, 3, 5], seen[2, 3, 5] = 1.0, 0.6, 0.2
+    x = np.random.default_rng(8).exponential(size=(1, 3, 40, 40)).astype(np.float32)
+    model = models.plain18(2, in_channels=3, width=2).eval()
+    path = tmp_path / "page.html"
+    path.write_text(explore.page(model, x, classes="ab", seen=seen), encoding="utf-8")
+    opened = Opened(browser, path)
+    pixel = "[...byId('photograph').getContext('2d').getImageData(5, 3, 1, 1).data]"
+    assert opened.page.evaluate(pixel) == [255, 153, 51, 255]
+    opened.go("input")
+    bars = "[...document.querySelectorAll('.histogram rect')]"
+    bars += ".map((bar) => [bar.x.baseVal.value, bar.height.baseVal.value])"
+    left, height = np.array(opened.page.evaluate(bars)).T
+    counts, _ = np.histogram(x, bins=40, range=(-x.max(), x.max()))
+    np.testing.assert_allclose(left, 3 * np.arange(40), atol=1e-5)
+    np.testing.assert_allclose(
+        height, np.where(counts, np.maximum(1, 50 * np.sqrt(counts / counts.max())), 0), atol=1e-4
+    )
+    opened.close()
+
+
 # Other networks, other people
 
 
@@ -448,8 +493,8 @@ def test_another_depth_draws_itself(browser, tmp_path, name):
     opened.close()
 
 
-def test_a_narrow_window_and_less_motion(browser, digits_page):
-    opened = Opened(browser, digits_page, viewport={"width": 700, "height": 900}, reduced_motion="reduce")
+def test_a_narrow_window(browser, digits_page):
+    opened = Opened(browser, digits_page, viewport={"width": 700, "height": 900})
     for name in ("conv1", "layer2.0.add", "loss"):
         opened.go(name, "backward")
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= 700
@@ -478,3 +523,11 @@ def test_text_stands_out(theme):
         assert contrast(text, "raised") >= 4.5, text
     for drawn in ("forward", "backward", "plus", "minus"):
         assert contrast(drawn, "paper") >= 3, drawn
+    most = (
+        int(re.search(r"--share:\$\{Math.round\((\d+) \*", (PAGE / "windows.js").read_text(encoding="utf-8"))[1]) / 100
+    )
+    for sign in ("plus", "minus"):  # a cell at its fullest
+        parts = [[int(colours[c][i : i + 2], 16) for i in (1, 3, 5)] for c in (sign, "zero")]
+        mixed = np.rint(most * np.array(parts[0]) + (1 - most) * np.array(parts[1])).astype(int)
+        colours["cell"] = "#" + "".join(f"{part:02x}" for part in mixed)
+        assert contrast("ink", "cell") >= 4.5, sign

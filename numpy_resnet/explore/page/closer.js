@@ -50,12 +50,12 @@ function meeting(node) {
     const [h, shortcut] = (node.kind === "add" ? node.inputs : node.outputs).map((i) => arrays[tensors[i].value].norm);
     return el("p", { class: "sum" }, node.kind === "add" ? `|h| = ${fmt(h)} from the branch, |shortcut| = ${fmt(shortcut)}, |y| = ${fmt(arrays[tensors[node.outputs[0]].value].norm)}.` : `The same numbers twice: |x| = ${fmt(shortcut)}.`);
   }
-  const longest = Math.max(meet.branch, meet.shortcut, meet.sum);
+  const longest = Math.max(meet.branch, meet.shortcut, meet.sum) || 1;
   const bar = (name, value, id) => el("div", { class: "meet" }, el("span", {}, name), el("span", { class: "track" }, el("span", { class: "bar", style: `width:${(100 * value) / longest}%` })), el("b", { id }, fmt(value)));
   const dy = arrays[tensors[node.outputs[0]].gradient].norm;
   const says = node.kind === "add" ? `Here one gradient, |dy| = ${fmt(dy)}, leaves on both ways unchanged. At the block's fork they meet again, after the branch and the shortcut:` : "Two gradients meet here and are added:";
   const words = [[0.7, "they largely agree"], [0.3, "they partly agree"], [-0.3, "they are nearly at right angles"], [-0.7, "they partly cancel"], [-2, "they largely cancel"]];
-  const agree = words.find(([least]) => meet.cosine >= least)[1];
+  const agree = meet.branch && meet.shortcut ? words.find(([least]) => meet.cosine >= least)[1] : "one of them is 0";
   return el("div", { class: "meeting" }, el("p", {}, says), bar("what came through the branch", meet.branch, "meet-branch"), bar("what came past it", meet.shortcut, "meet-shortcut"), bar("their sum, |dx|", meet.sum, "meet-sum"),
     el("p", { class: "quiet" }, `Cosine between the two: ${fmt(meet.cosine)}; ${agree}.`));
 }

@@ -59,7 +59,7 @@ const TITLES = { input: "what the network gets", fork: "x goes two ways", loss: 
 const titleOf = (node) => node.title || TITLES[node.kind] || KINDS[node.kind];
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 || share > 0.9 ? 1 : 0)} %`;
 const called = (node) => (KINDS[node.kind] === node.name || !KINDS[node.kind] ? node.name : `${node.name} (${KINDS[node.kind]})`);
-const oneOf = (index, count) => `${index} (of 0 to ${count - 1})`;
+const oneOf = (index, count) => (count === 1 ? `${index}, the only one` : `${index} (of 0 to ${count - 1})`);
 const shortName = (node) => (node.kind === "fork" ? "x" : node.name.replace(`${node.block}.`, ""));
 
 function bytes(text) {

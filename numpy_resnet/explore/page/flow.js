@@ -1,15 +1,16 @@
 // How large the gradient is at each block, with the shortcuts and without, on a scale of powers of ten.
+const hasAnyShortcut = () => nodes.some((node) => node.kind === "fork");
 const WITHOUT = `without${DATA.flow.plain ? `: ${DATA.flow.plain}` : ""}, with the same weights`;
 const CASES = {
   here: {
     title: "This network, this image",
     series: [["all", "the gradient that there is", "all of it"], ["branches", "of it, the path through all branches", "the path through all branches"], ["shortcuts", "of it, the path past all branches", "the path past them all"]],
-    says: "A gradient is a sum over paths, through each branch or past it.",
+    says: hasAnyShortcut() ? "A gradient is a sum over paths, through each branch or past it." : "",
   },
   normalised: {
     title: "Before training, normalised",
     series: [["with", "with shortcuts", "with shortcuts"], ["without", WITHOUT, "without"]],
-    says: "New weights; batch norm takes the statistics of this image, as in training.",
+    says: "New weights, statistics of this image. Batch norm by itself makes a gradient grow from layer to layer (Yang et al. 2019).",
   },
   unnormalised: {
     title: "Before training, not normalised",
@@ -22,16 +23,15 @@ function flowPanel() {
   const shown = Object.keys(CASES).filter((key) => DATA.flow[key]);
   const values = shown.flatMap((key) => Object.values(DATA.flow[key]).flatMap((sizes) => Object.values(sizes))).filter((value) => value > 0);
   const scale = values.length ? [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))] : [0, 1];
-  const button = (which, words) => el("button", { "aria-pressed": state.shortcuts === which, onclick: () => { state.shortcuts = which; show(); } }, words);
+  const button = (which, words) => el("button", { id: `shortcuts-${which}`, "aria-pressed": state.shortcuts === which, onclick: () => { state.shortcuts = which; show(); } }, words);
   return [
-    el("p", { class: "controls" }, "shortcuts: ", button("both", "on and off"), button("on", "on"), button("off", "off"), el("span", { class: "quiet" }, " (key s)   The norm of the gradient at the input of each block. It comes from the right: where bars fall to the left, it shrinks.")),
+    el("p", { class: "controls" }, hasAnyShortcut() ? ["shortcuts: ", button("both", "on and off"), button("on", "on"), button("off", "off"), " (key s)   "] : null, el("span", { class: "quiet" }, "The norm of the gradient at the input of each block. It comes from the right: where bars fall to the left, it shrinks.")),
     el("div", { class: "cases" }, shown.map((key) => flowCase(CASES[key], DATA.flow[key], scale))),
   ];
 }
 
 function flowCase({ title, series, says }, sizes, [low, high]) {
-  const same = series.length > 1 && !hasAnyShortcut();
-  const wanted = series.filter(([name], k) => sizes[name] && !(same && k) && (state.shortcuts === "both" || (state.shortcuts === "on") === (k === 0)));
+  const wanted = series.filter(([name], k) => sizes[name] && (!hasAnyShortcut() || state.shortcuts === "both" || (state.shortcuts === "on") === (k === 0)));
   const names = Object.keys(sizes[series[0][0]]);
   const [wide, tall, left] = [400, 132, 34];
   const y = (value) => (value > 0 ? 12 + (tall - 12) * (1 - (Math.log10(value) - low) / (high - low || 1)) : tall);
@@ -59,7 +59,6 @@ function flowCase({ title, series, says }, sizes, [low, high]) {
     el("details", {}, el("summary", {}, "figures"), el("table", { class: "figures" }, el("thead", {}, el("tr", {}, el("th", {}, "block"), wanted.map(([, words]) => el("th", { scope: "col" }, words)))), el("tbody", {}, rows))));
 }
 
-const hasAnyShortcut = () => nodes.some((node) => node.kind === "fork");
 const shortBlock = (name) => name.replace("layer", "");
 
 // From behind the last block to the input of the first: what became of its size.

@@ -48,6 +48,7 @@ function play(what = "step") {
 
 // Content over the page; the last of it stands beside the button that closes it.
 function openDialog(title, keys, ...content) {
+  if (state.timer) play(state.playing);
   const last = content.pop();
   const close = el("button", { autofocus: true, onclick: () => byId("dialog").close() }, "close (Esc)");
   byId("dialog").onkeydown = (event) => keys[event.key]?.();
@@ -116,8 +117,18 @@ function show() {
   byId("panel").className = state.tab;
   byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
   if (focused && document.activeElement?.id !== focused) byId(focused)?.focus();
-  byId("spoken").textContent = `${back ? "Backward" : "Forward"}, step ${state.step + 1}: ${node.name}, ${kind}. ${byId("facts").textContent}`;
+  const words = `${back ? "backward" : "forward"}, step ${state.step + 1}: ${node.name}, ${kind}`;
+  byId("slider").setAttribute("aria-valuetext", words);
+  byId("spoken").textContent = `${words}. ${byId("facts").textContent}. ${spokenPanel()}`;
   history.replaceState(null, "", `#at=${node.name}&way=${back ? "backward" : "forward"}&tab=${state.tab}`);
+}
+
+// What has changed in the panel: the tab, the window at hand, which series.
+function spokenPanel() {
+  const tab = document.querySelector(`[data-tab="${state.tab}"]`).textContent;
+  const window = state.tab === "closer" && byId("sum") ? `${byId("window").textContent}: ${byId("sum").textContent}` : "";
+  const series = state.tab === "flow" ? `shortcuts ${state.shortcuts === "both" ? "on and off" : state.shortcuts}` : "";
+  return `${tab}. ${window}${series}`;
 }
 
 // Shapes and costs, and, coming back, how large the gradients are.
@@ -158,6 +169,9 @@ function begin() {
   byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
   byId("places").addEventListener("change", (event) => goToNode(Number(event.target.value)));
   document.addEventListener("keydown", press);
+  document.addEventListener("pointerdown", () => (state.pointed = true));
+  document.addEventListener("keydown", () => (state.pointed = false), true);
+  document.addEventListener("change", () => state.pointed && document.activeElement.blur()); // the keys are the page's again
   const wish = matchMedia("(prefers-color-scheme: dark)");
   wish.addEventListener("change", () => setTheme(wish.matches));
   addEventListener("hashchange", () => { goToAddress(); show(); });

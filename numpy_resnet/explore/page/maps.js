@@ -22,12 +22,10 @@ function paint(canvas, values, height, width, reach) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-const mapShape = (shape) => (shape.length === 3 ? [shape[1], shape[2]] : [1, 1]);
-
 // One channel as a canvas.
-function mapCanvas(map, shape, label) {
+function mapCanvas(map, label) {
   const canvas = el("canvas", { role: "img", "aria-label": label });
-  paint(canvas, mapValues(map), ...mapShape(shape), map.scale * 32767);
+  paint(canvas, mapValues(map), ...map.shape, map.scale * 32767);
   return canvas;
 }
 
@@ -60,7 +58,7 @@ function arrayStrip(name, tensor, which, arrived) {
   const pictures = array.maps.map((map, k) => {
     const label = `${name}, channel ${channels[k]}`;
     const box = el("button", { class: "map", title: `channel ${channels[k]}: enlarge`, onclick: () => enlarge(name, tensor, k) },
-      mapCanvas(map, tensor.shape, label), el("span", {}, channels[k]));
+      mapCanvas(map, label), el("span", {}, channels[k]));
     return box;
   });
   return el("div", { class: `strip ${way} ${channels.length === 1 ? "lone" : ""}`, "data-array": tensor[which] }, title,
@@ -103,9 +101,9 @@ function mapsPanel(node) {
   const shapes = [...node.inputs, ...node.outputs].map((i) => tensors[i].shape);
   const some = shapes.some(([C]) => C && DATA.channels[C].length < C);
   const note = [
-    some ? "Shown are the channels that say most, by the sum of |value · gradient|; their numbers stand below." : "",
-    shapes.some((shape) => shape.length) ? "|…| is the norm over all channels, the root of the sum of squares." : "",
-    shapes.some((shape) => shape.length === 3) ? "Each map has its own scale: green is positive, purple negative." : "",
+    some ? "Shown: the channels that say most, in all layers with as many (by |value · gradient|)." : "",
+    shapes.some((shape) => shape.length) ? "|…|: the norm over all channels, the root of the sum of squares." : "",
+    shapes.some((shape) => shape.length === 3) ? "Each map has its own scale: green positive, purple negative." : "",
   ].join(" ");
   return [
     el("div", { class: "mirror" },
@@ -120,17 +118,18 @@ function mapsPanel(node) {
 function enlarge(name, tensor, k) {
   const channels = DATA.channels[tensor.shape[0]];
   const plainName = name.replace(/^d/, "");
-  const [height, width] = mapShape(tensor.shape);
+  const [height, width] = arrays[tensor.value].maps[k].shape;
+  const step = Math.ceil(tensor.shape[1] / height); // large maps are thinned
   const shown = ["value", ...(isBackward() ? ["gradient"] : [])].map((which) => ({ which, title: which === "value" ? plainName : `d${plainName}`, map: arrays[tensor[which]].maps[k] }));
   const readOut = el("span", { class: "read" }, "point at a pixel");
   const read = (event) => {
     const box = event.target.getBoundingClientRect();
     const place = (at, from, size, count) => Math.max(0, Math.min(count - 1, Math.floor(((at - from) / size) * count)));
     const [row, column] = [place(event.clientY, box.top, box.height, height), place(event.clientX, box.left, box.width, width)];
-    readOut.textContent = `row ${row}, column ${column}: ${shown.map(({ title, map }) => `${title} = ${fmt(mapValues(map)[row * width + column])}`).join(", ")}`;
+    readOut.textContent = `row ${row * step}, column ${column * step}: ${shown.map(({ title, map }) => `${title} = ${fmt(mapValues(map)[row * width + column])}`).join(", ")}`;
   };
   const figures = shown.map(({ which, title, map }) => {
-    const canvas = mapCanvas(map, tensor.shape, `${title}, channel ${channels[k]}`);
+    const canvas = mapCanvas(map, `${title}, channel ${channels[k]}`);
     canvas.addEventListener("pointermove", read);
     return el("figure", { class: which === "value" ? "forward" : "backward" }, el("figcaption", {}, el("b", {}, title)), canvas);
   });

@@ -19,7 +19,7 @@ function toyExhibit({ op, kernel, stride, padding }) {
     top: -padding, left: -padding, rows: range(out), columns: range(out), size: [size, size],
     x: range(padded).map((r) => range(padded).map((c) => at(r, c))),
     weight: TOY.weight.slice(0, kernel).map((row) => row.slice(0, kernel)),
-    others: range(out).map(() => range(out).map(() => 0)), bias: 0, channels: 1, filters: 1,
+    others: range(out).map(() => range(out).map(() => 0)), channels: 1, filters: 1,
     dy: range(out).map((r) => range(out).map((c) => TOY.dy[(3 * r + c) % TOY.dy.length])),
   };
 }
@@ -41,7 +41,7 @@ function windowsOf(exhibit) {
 function product(exhibit, column, r, c) {
   const weights = exhibit.weight.flat();
   const sum = column.reduce((total, value, k) => total + weights[k] * value, 0);
-  return { sum, y: sum + exhibit.others[r][c] + exhibit.bias };
+  return { sum, y: sum + exhibit.others[r][c] };
 }
 
 // The first of the largest; what lies outside (null) is minus infinity.
@@ -76,7 +76,7 @@ function grid(title, values, { mark = () => "", name = "", like = values, tight 
   const [width, kind] = size > 9 || tight ? [31, "tiny"] : size > 6 ? [41, "small"] : [55, ""];
   const { unit, power, write } = writing(like, kind);
   const cells = values.map((row, i) => el("tr", {}, row.map((value, j) => {
-    const style = value ? `--share:${Math.round(60 * Math.pow(Math.abs(value) / reach, 0.7))}%` : false;
+    const style = value ? `--share:${Math.round(42 * Math.pow(Math.abs(value) / reach, 0.7))}%` : false;
     return el("td", { class: `${value < 0 ? "minus" : "plus"} ${mark(i, j)}`, style, title: value === null ? "outside the image" : String(value) }, value === null ? "" : write(value));
   })));
   const scale = power ? el("b", {}, " in 10", el("sup", {}, String(power).replace("-", "−"))) : null;
@@ -122,7 +122,7 @@ function exhibitNote(exhibit, node) {
   const channel = `channel ${oneOf(exhibit.channel, exhibit.channels)}`;
   const filter = exhibit.op === "conv2d" ? `filter ${oneOf(exhibit.filter, exhibit.filters)}, its input ${channel}` : channel;
   const ran = DATA.code[node.code][0].label;
-  const other = exhibit.op === "conv2d" && ran !== "im2col" ? `; it ran as ${ran}, which gives the same up to rounding` : "";
+  const other = exhibit.op === "conv2d" && ran !== "im2col" ? `; ran as ${ran}` : "";
   return el("span", { class: "quiet" }, ` ${filter}; ${place}${padded}${other}`);
 }
 
@@ -189,9 +189,8 @@ const products = (exhibit, one) => exhibit.weight.map((row, kh) => row.map((valu
 
 function restOf(exhibit, one) {
   const others = exhibit.channels - 1;
-  const bias = exhibit.bias ? `; bias ${fmt(exhibit.bias, 4)}` : "";
-  if (!others) return `${bias} = y`;
-  return ` in this channel; the other ${others} channel${others > 1 ? "s" : ""} ${others > 1 ? "give" : "gives"} ${fmt(exhibit.others[one.r][one.c], 4)}${bias}; together y = ${fmt(one.y, 4)}`;
+  if (!others) return " = y";
+  return ` in this channel; the other ${others} channel${others > 1 ? "s" : ""} ${others > 1 ? "give" : "gives"} ${fmt(exhibit.others[one.r][one.c], 4)}; together y = ${fmt(one.y, 4)}`;
 }
 
 function backwardWindows({ exhibit, windows, one, kindOf, now }) {
@@ -223,12 +222,13 @@ function whatGoesBack(exhibit, one, sums) {
 // How many windows each pixel wins, in the channels that are shown.
 function winsFigure(exhibit) {
   if (!exhibit.wins) return null;
-  const most = Math.max(...exhibit.wins.flat(2));
-  const maps = exhibit.wins.slice(0, 4).map((map) => {
-    const canvas = el("canvas", { role: "img", "aria-label": "windows that each pixel wins" });
-    paint(canvas, map.flat(), map.length, map[0].length, most);
+  const decoded = exhibit.wins.map((map) => bytes(map.pixels));
+  const most = Math.max(...decoded.map((pixels) => Math.max(...pixels)));
+  const shown = DATA.channels[exhibit.channels].slice(0, decoded.length);
+  const maps = decoded.map((pixels, k) => {
+    const canvas = el("canvas", { role: "img", "aria-label": `channel ${shown[k]}: windows that each pixel wins` });
+    paint(canvas, pixels, ...exhibit.wins[k].shape, most);
     return canvas;
   });
-  const shown = (DATA.channels[exhibit.channels] || []).slice(0, 4).join(", ");
-  return el("figure", { class: "grid" }, el("figcaption", {}, `whole maps of channels ${shown}: how many windows each pixel wins, 0 to ${most}`), el("div", { class: "wins" }, maps));
+  return el("figure", { class: "grid" }, el("figcaption", {}, `whole maps of channels ${shown.join(", ")}: how many windows each pixel wins, 0 to ${most}`), el("div", { class: "wins" }, maps));
 }
