@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from numpy_resnet import explore, models, ops
+from numpy_resnet import explore, layers, models, ops
 from numpy_resnet.explore import closer, flow, graph, numbers, sources
 from numpy_resnet.kernels.jit import DISABLED
 
@@ -28,10 +28,17 @@ def randomised(model):
     return model
 
 
+def with_bias(model):
+    """No convolution of these networks has a bias; those of others may."""
+    model.conv1 = layers.Conv2d(2, 2, 7, 2, 3, dtype=np.float64)
+    return model
+
+
 NETWORKS = {
     "identity and projection": lambda: models.resnet18(**SMALL, width=2),
     "bottleneck": lambda: models.resnet50(**SMALL, width=1),
     "plain": lambda: models.plain18(**SMALL, width=2),
+    "a bias": lambda: with_bias(models.plain18(**SMALL, width=2)),
     "zero padding": lambda: models.cifar_resnet20(**SMALL),
 }
 

@@ -162,6 +162,11 @@ def test_gradients_that_meet_at_a_block(opened, run):
         opened.go(name, "backward", "closer")
         for key, gradient in (("branch", dh), ("shortcut", dshortcut), ("sum", dx)):
             assert same(opened.text(f"#meet-{key}"), np.linalg.norm(gradient))
+        cosine = np.vdot(dh, dshortcut) / (np.linalg.norm(dh) * np.linalg.norm(dshortcut))
+        assert abs(cosine) < 0.3
+        said = opened.text(".meeting .quiet")
+        assert same(re.search(r"two: (\S+);", said)[1], cosine)
+        assert "nearly at right angles" in said
     facts = opened.text("#facts")
     assert same(figure(facts, "|dh|"), np.linalg.norm(dh))
     assert same(figure(facts, "|dshortcut|"), np.linalg.norm(dshortcut))
