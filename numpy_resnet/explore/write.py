@@ -14,7 +14,7 @@ from numpy_resnet.explore.numbers import plain
 from numpy_resnet.models import MODELS
 
 PAGE = Path(__file__).with_name("page")
-SCRIPTS = ("data", "maps", "network", "windows", "closer", "flow", "code", "main")
+SCRIPTS = ("data", "maps", "network", "windows", "grids", "closer", "flow", "code", "main", "begin")
 
 
 def page(

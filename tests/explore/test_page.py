@@ -528,9 +528,7 @@ def test_text_stands_out(theme):
         assert contrast(text, "raised") >= 4.5, text
     for drawn in ("forward", "backward", "plus", "minus"):
         assert contrast(drawn, "paper") >= 3, drawn
-    most = (
-        int(re.search(r"--share:\$\{Math.round\((\d+) \*", (PAGE / "windows.js").read_text(encoding="utf-8"))[1]) / 100
-    )
+    most = int(re.search(r"--share:\$\{Math.round\((\d+) \*", (PAGE / "grids.js").read_text(encoding="utf-8"))[1]) / 100
     for sign in ("plus", "minus"):  # a cell at its fullest
         parts = [[int(colours[c][i : i + 2], 16) for i in (1, 3, 5)] for c in (sign, "zero")]
         mixed = np.rint(most * np.array(parts[0]) + (1 - most) * np.array(parts[1])).astype(int)

@@ -2,9 +2,20 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const { nodes, tensors, arrays } = DATA;
 const KINDS = {
-  input: "image", fork: "fork", conv2d: "convolution", batchnorm2d: "batch norm", batchnorm2d_inference: "batch norm", relu: "ReLU",
-  maxpool2d: "max pool", avgpool2d: "average pool", add: "residual add", global_avgpool2d: "average pool",
-  linear: "fully connected", zero_pad_channels: "zero padding", dropout: "dropout", loss: "loss",
+  input: "image",
+  fork: "fork",
+  conv2d: "convolution",
+  batchnorm2d: "batch norm",
+  batchnorm2d_inference: "batch norm",
+  relu: "ReLU",
+  maxpool2d: "max pool",
+  avgpool2d: "average pool",
+  add: "residual add",
+  global_avgpool2d: "average pool",
+  linear: "fully connected",
+  zero_pad_channels: "zero padding",
+  dropout: "dropout",
+  loss: "loss",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -34,7 +45,10 @@ function fmt(value, digits = 3) {
   if (Number.isInteger(value) && Math.abs(value) < 1e5) return String(value).replace("-", "−");
   const size = Math.abs(value);
   const text = size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : value.toPrecision(digits);
-  return (text.includes("e") && !/e[+-]\d/.test(text) ? String(Math.round(value)) : text).replace("-", "−").replace("e-", "e−").replace("e+", "e");
+  return (text.includes("e") && !/e[+-]\d/.test(text) ? String(Math.round(value)) : text)
+    .replace("-", "−")
+    .replace("e-", "e−")
+    .replace("e+", "e");
 }
 
 // How numbers are written alike: their unit, a power of ten, and a function; none has more than three digits of the
@@ -42,12 +56,16 @@ function fmt(value, digits = 3) {
 function writing(values, room) {
   const all = values.flat().filter((value) => value !== null);
   const reach = Math.max(0, ...all.map(Math.abs));
-  if (all.every(Number.isInteger) && reach < 1000) return { unit: 1, power: 0, write: (value) => String(value).replace("-", "−") };
+  if (all.every(Number.isInteger) && reach < 1000)
+    return { unit: 1, power: 0, write: (value) => String(value).replace("-", "−") };
   const power = reach >= (room ? 0.1 : 0.01) && reach < 1000 ? 0 : Math.floor(Math.log10(reach));
   const digits = Math.max(0, Math.min(4, (room === "tiny" ? 1 : 2) - Math.floor(Math.log10(reach / 10 ** power))));
   const write = (value) => {
     if (value === 0) return "0";
-    const text = (value / 10 ** power).toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
+    const text = (value / 10 ** power)
+      .toFixed(digits)
+      .replace(/^-(?=[0.]*$)/, "")
+      .replace("-", "−");
     return room ? text.replace(/^(−?)0\./, "$1.") : text;
   };
   return { unit: 10 ** power, power, write };
@@ -58,7 +76,8 @@ const times = (shape) => (shape.length ? shape.join("×") : "one number");
 const TITLES = { input: "what the network gets", fork: "x goes two ways", loss: "cross entropy" };
 const titleOf = (node) => node.title || TITLES[node.kind] || KINDS[node.kind];
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 || share > 0.9 ? 1 : 0)} %`;
-const called = (node) => (KINDS[node.kind] === node.name || !KINDS[node.kind] ? node.name : `${node.name} (${KINDS[node.kind]})`);
+const called = (node) =>
+  KINDS[node.kind] === node.name || !KINDS[node.kind] ? node.name : `${node.name} (${KINDS[node.kind]})`;
 const oneOf = (index, count) => (count === 1 ? `${index}, the only one` : `${index} (of 0 to ${count - 1})`);
 const shortName = (node) => (node.kind === "fork" ? "x" : node.name.replace(`${node.block}.`, ""));
 

@@ -31,7 +31,8 @@ function play(what = "step") {
   clearInterval(state.timer);
   state.timer = null;
   if (!stopped) {
-    const end = () => (what === "step" ? 2 * N - 1 : windowsOf(state.toy ? toyExhibit(state.toy) : nodes[nodeIndex()].closer).length - 1);
+    const end = () =>
+      what === "step" ? 2 * N - 1 : windowsOf(state.toy ? toyExhibit(state.toy) : nodes[nodeIndex()].closer).length - 1;
     if (what === "step" && state.step === end()) state.step = 0;
     if (what === "window" && state.window === end()) state.window = 0;
     state.playing = what;
@@ -56,10 +57,31 @@ function openDialog(title, keys, ...content) {
   if (!byId("dialog").open) byId("dialog").showModal();
 }
 
-const KEYS = [["→ ←", "one step on, one step back"], ["↓ ↑", "next block, block before"], ["space", "play, or stop"], ["Home End", "to the beginning, to the end"], ["b", "the same place in the other direction"], ["1 2 3 4", "maps, look closer, code, gradient flow"], [". ,", "next window, window before (look closer, at a convolution or max pool)"], ["s", "shortcuts on and off, on, off (gradient flow)"], ["e", "enlarge the first channel"], ["d", "dark or light"], ["?", "these keys"]];
+const KEYS = [
+  ["→ ←", "one step on, one step back"],
+  ["↓ ↑", "next block, block before"],
+  ["space", "play, or stop"],
+  ["Home End", "to the beginning, to the end"],
+  ["b", "the same place in the other direction"],
+  ["1 2 3 4", "maps, look closer, code, gradient flow"],
+  [". ,", "next window, window before (look closer, at a convolution or max pool)"],
+  ["s", "shortcuts on and off, on, off (gradient flow)"],
+  ["e", "enlarge the first channel"],
+  ["d", "dark or light"],
+  ["?", "these keys"],
+];
 
 function showKeys() {
-  openDialog("Keys", {}, el("dl", {}, KEYS.map(([keys, words]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, words)])), []);
+  openDialog(
+    "Keys",
+    {},
+    el(
+      "dl",
+      {},
+      KEYS.map(([keys, words]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, words)]),
+    ),
+    [],
+  );
 }
 
 function press(event) {
@@ -68,13 +90,33 @@ function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || inControl || onButton) return;
   const turnShortcuts = { both: "on", on: "off", off: "both" };
   const actions = {
-    ArrowRight: () => goTo(state.step + 1), ArrowLeft: () => goTo(state.step - 1),
-    ArrowDown: () => goToBlock(1), ArrowUp: () => goToBlock(-1),
-    " ": () => play(), Home: () => goTo(0), End: () => goTo(2 * N - 1), b: turn,
-    1: () => showTab("maps"), 2: () => showTab("closer"), 3: () => showTab("code"), 4: () => showTab("flow"),
-    ".": () => { state.window += 1; show(); }, ",": () => { state.window = Math.max(0, state.window - 1); show(); },
-    s: () => { state.shortcuts = turnShortcuts[state.shortcuts]; show(); },
-    e: () => document.querySelector("button.map")?.click(), d: toggleTheme, "?": showKeys,
+    ArrowRight: () => goTo(state.step + 1),
+    ArrowLeft: () => goTo(state.step - 1),
+    ArrowDown: () => goToBlock(1),
+    ArrowUp: () => goToBlock(-1),
+    " ": () => play(),
+    Home: () => goTo(0),
+    End: () => goTo(2 * N - 1),
+    b: turn,
+    1: () => showTab("maps"),
+    2: () => showTab("closer"),
+    3: () => showTab("code"),
+    4: () => showTab("flow"),
+    ".": () => {
+      state.window += 1;
+      show();
+    },
+    ",": () => {
+      state.window = Math.max(0, state.window - 1);
+      show();
+    },
+    s: () => {
+      state.shortcuts = turnShortcuts[state.shortcuts];
+      show();
+    },
+    e: () => document.querySelector("button.map")?.click(),
+    d: toggleTheme,
+    "?": showKeys,
   };
   if (!actions[event.key]) return;
   event.preventDefault();
@@ -113,7 +155,9 @@ function show() {
   const pair = DATA.code[node.code][0];
   byId("says").textContent = back ? `Backward: ${pair.idea}` : `Forward: ${pair.says}`;
   byId("facts").textContent = facts(node);
-  document.querySelectorAll("[data-tab]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tab === state.tab));
+  document
+    .querySelectorAll("[data-tab]")
+    .forEach((button) => button.setAttribute("aria-pressed", button.dataset.tab === state.tab));
   byId("panel").className = state.tab;
   byId("panel").replaceChildren(...TABS[state.tab](node).flat().filter(Boolean));
   if (focused && document.activeElement?.id !== focused) byId(focused)?.focus();
@@ -126,7 +170,8 @@ function show() {
 // What has changed in the panel: the tab, the window at hand, which series.
 function spokenPanel() {
   const tab = document.querySelector(`[data-tab="${state.tab}"]`).textContent;
-  const window = state.tab === "closer" && byId("sum") ? `${byId("window").textContent}: ${byId("sum").textContent}` : "";
+  const window =
+    state.tab === "closer" && byId("sum") ? `${byId("window").textContent}: ${byId("sum").textContent}` : "";
   const series = state.tab === "flow" ? `shortcuts ${state.shortcuts === "both" ? "on and off" : state.shortcuts}` : "";
   return `${tab}. ${window}${series}`;
 }
@@ -149,56 +194,3 @@ function facts(node) {
   }
   return parts.join(" · ");
 }
-
-function begin() {
-  const { model, image, classes, label, predicted } = DATA;
-  const p = nodes.at(-1).closer.rows[nodes.at(-1).closer.names.indexOf(label)][1];
-  const loss = arrays[tensors[nodes.at(-1).outputs[0]].value].mean;
-  byId("title").textContent = `${model.name}, there and back`;
-  const { rows, names } = nodes.at(-1).closer;
-  const said = predicted === label ? "" : ` The network says “${classes[predicted]}”, p = ${fmt(rows[names.indexOf(predicted)][1])}.`;
-  const norm = model.training ? "; batch norm takes the statistics of this image alone" : "";
-  byId("verdict").textContent = `${model.about}${norm}. ${image.name}: the loss is that of “${classes[label]}”, p = ${fmt(p)}, loss ${fmt(loss)}.${said}`;
-  drawPhotograph(image);
-  byId("slider").max = 2 * N - 1;
-  const options = blocks.map((block) => el("optgroup", { label: block.name }, block.nodes.map((i) => el("option", { value: i }, called(nodes[i])))));
-  byId("places").append(...options);
-  const click = { first: () => goTo(0), back: () => goTo(state.step - 1), play: () => play(), next: () => goTo(state.step + 1), last: () => goTo(2 * N - 1), turn, theme: toggleTheme, keys: showKeys };
-  for (const [id, action] of Object.entries(click)) byId(id).addEventListener("click", action);
-  document.querySelectorAll("[data-tab]").forEach((button) => button.addEventListener("click", () => showTab(button.dataset.tab)));
-  byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
-  byId("places").addEventListener("change", (event) => goToNode(Number(event.target.value)));
-  document.addEventListener("keydown", press);
-  document.addEventListener("pointerdown", () => (state.pointed = true));
-  document.addEventListener("keydown", () => (state.pointed = false), true);
-  document.addEventListener("change", () => state.pointed && document.activeElement.blur()); // the keys are the page's again
-  const wish = matchMedia("(prefers-color-scheme: dark)");
-  wish.addEventListener("change", () => setTheme(wish.matches));
-  addEventListener("hashchange", () => { goToAddress(); show(); });
-  goToAddress();
-  setTheme(wish.matches);
-}
-
-// An address may say where to begin: #at=layer3.0.add&way=backward&tab=closer
-function goToAddress() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const index = Math.max(0, nodes.findIndex((node) => node.name === asked.get("at")));
-  state.step = asked.get("way") === "backward" ? 2 * N - 1 - index : index;
-  if (TABS[asked.get("tab")]) state.tab = asked.get("tab");
-}
-
-function drawPhotograph({ shape, pixels, name }) {
-  const [channels, height, width] = shape;
-  const source = bytes(pixels);
-  const image = new ImageData(width, height);
-  for (let i = 0; i < height * width; i++) {
-    for (let k = 0; k < 3; k++) image.data[4 * i + k] = source[channels * i + (channels === 3 ? k : 0)];
-    image.data[4 * i + 3] = 255;
-  }
-  const canvas = byId("photograph");
-  [canvas.width, canvas.height] = [width, height];
-  canvas.setAttribute("aria-label", `the image: ${name}`);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
-begin();

@@ -39,20 +39,49 @@ function drawSmallBlock(block, left, top, unit, tallest) {
   const middle = top + 56;
   const x = (place) => left + (place + 0.5) * unit;
   const here = block.nodes.includes(nodeIndex());
-  const parts = [svg("rect", { x: left + 1, y: top + 2, width: (main.length + 0.8) * unit - 2, height: 100, rx: 5, class: `block ${here ? "here" : ""}`, onclick: () => goToNode(isBackward() ? main.at(-1) : main[0]) }, svg("title", {}, block.name))];
+  const parts = [
+    svg(
+      "rect",
+      {
+        x: left + 1,
+        y: top + 2,
+        width: (main.length + 0.8) * unit - 2,
+        height: 100,
+        rx: 5,
+        class: `block ${here ? "here" : ""}`,
+        onclick: () => goToNode(isBackward() ? main.at(-1) : main[0]),
+      },
+      svg("title", {}, block.name),
+    ),
+  ];
   if (hasShortcut(block)) {
     const from = x(0.2);
     const to = x(main.findIndex((i) => nodes[i].kind === "add") + 0.2);
     const [there, back] = [reached(main[0])[0], reached(main[0])[1]];
-    parts.push(svg("path", { d: `M${from} ${middle} V${top + 16} H${to} V${middle}`, class: `arc ${there ? "forward" : ""} ${back ? "backward" : ""}` }));
-    side.forEach((i, k) => parts.push(bar(i, (from + to) / 2 + (k - (side.length - 1) / 2) * 1.6 * unit, top + 16, Math.min(unit * 0.6, 12), 9)));
+    parts.push(
+      svg("path", {
+        d: `M${from} ${middle} V${top + 16} H${to} V${middle}`,
+        class: `arc ${there ? "forward" : ""} ${back ? "backward" : ""}`,
+      }),
+    );
+    side.forEach((i, k) =>
+      parts.push(
+        bar(i, (from + to) / 2 + (k - (side.length - 1) / 2) * 1.6 * unit, top + 16, Math.min(unit * 0.6, 12), 9),
+      ),
+    );
   }
   main.forEach((i, place) => {
     const height = outShape(nodes[i]).length === 3 ? 7 + 17 * Math.sqrt(outShape(nodes[i])[1] / tallest) : 6;
     parts.push(bar(i, x(place + 0.2), middle, Math.min(unit * 0.62, 16), height));
   });
   const short = block.name.replace("layer", (main.length + 1) * unit < 60 ? "" : "layer");
-  parts.push(svg("text", { x: left + ((main.length + 0.8) * unit) / 2, y: top + 97, "text-anchor": "middle", class: here ? "here" : "" }, short));
+  parts.push(
+    svg(
+      "text",
+      { x: left + ((main.length + 0.8) * unit) / 2, y: top + 97, "text-anchor": "middle", class: here ? "here" : "" },
+      short,
+    ),
+  );
   return svg("g", {}, parts);
 }
 
@@ -60,12 +89,26 @@ function drawSmallBlock(block, left, top, unit, tallest) {
 function bar(index, x, y, width, height) {
   const [there, back] = reached(index);
   const now = index === nodeIndex();
-  const half = (dy, lit, way) => svg("rect", { x: x - width / 2, y: y + dy, width, height, class: `half ${lit ? way : ""}` });
-  return svg("g", { class: `bar ${now ? "now" : ""}`, "data-node": index, onclick: () => goToNode(index) },
+  const half = (dy, lit, way) =>
+    svg("rect", { x: x - width / 2, y: y + dy, width, height, class: `half ${lit ? way : ""}` });
+  return svg(
+    "g",
+    { class: `bar ${now ? "now" : ""}`, "data-node": index, onclick: () => goToNode(index) },
     svg("title", {}, `${nodes[index].name}: ${KINDS[nodes[index].kind] || nodes[index].kind}`),
     svg("rect", { x: x - width / 2 - 1, y: y - height - 4, width: width + 2, height: 2 * height + 8, class: "hit" }),
-    half(-height, there, "forward"), half(0, back, "backward"),
-    now ? svg("rect", { x: x - width / 2 - 2.5, y: y - height - 2.5, width: width + 5, height: 2 * height + 5, rx: 2, class: "ring" }) : null);
+    half(-height, there, "forward"),
+    half(0, back, "backward"),
+    now
+      ? svg("rect", {
+          x: x - width / 2 - 2.5,
+          y: y - height - 2.5,
+          width: width + 5,
+          height: 2 * height + 5,
+          rx: 2,
+          class: "ring",
+        })
+      : null,
+  );
 }
 
 // The block that we are in, with names; the shortcut runs above.
@@ -81,7 +124,14 @@ function drawBlock() {
   const back = isBackward();
   const line = (d, from, to) => {
     const lit = back ? reached(to)[1] : reached(to)[0];
-    parts.push(svg("path", { d, class: `wire ${lit ? (back ? "backward" : "forward") : ""}`, "marker-end": back ? false : "url(#arrow)", "marker-start": back ? "url(#arrow)" : false }));
+    parts.push(
+      svg("path", {
+        d,
+        class: `wire ${lit ? (back ? "backward" : "forward") : ""}`,
+        "marker-end": back ? false : "url(#arrow)",
+        "marker-start": back ? "url(#arrow)" : false,
+      }),
+    );
   };
   main.slice(1).forEach((to, k) => line(`M${x(k) + edge(main[k])} ${low} H${x(k + 1) - edge(to) - 1}`, main[k], to));
   if (hasShortcut(block)) {
@@ -100,7 +150,19 @@ function drawBlock() {
   const picture = byId("block");
   picture.setAttribute("viewBox", `0 0 ${WIDE} ${low + 34}`);
   picture.setAttribute("aria-label", `${block.name}: ${block.nodes.map((i) => nodes[i].name).join(", ")}`);
-  const tip = svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svg("path", { d: "M0 0 L8 4 L0 8 z" }));
+  const tip = svg(
+    "marker",
+    {
+      id: "arrow",
+      viewBox: "0 0 8 8",
+      refX: 7,
+      refY: 4,
+      markerWidth: 7,
+      markerHeight: 7,
+      orient: "auto-start-reverse",
+    },
+    svg("path", { d: "M0 0 L8 4 L0 8 z" }),
+  );
   picture.replaceChildren(svg("defs", {}, tip), ...parts);
 
   function edge(index) {
@@ -111,15 +173,26 @@ function drawBlock() {
     const node = nodes[index];
     const [there, came] = reached(index);
     const tensor = tensors[node.kind === "fork" ? node.inputs[0] : node.outputs[0]];
-    const size = back ? `|${["fork", "input"].includes(node.kind) ? "dx" : "dy"}| ${fmt(arrays[tensor.gradient].norm)}` : times(outShape(node));
+    const size = back
+      ? `|${["fork", "input"].includes(node.kind) ? "dx" : "dy"}| ${fmt(arrays[tensor.gradient].norm)}`
+      : times(outShape(node));
     const round = ["fork", "add"].includes(node.kind);
     const shape = round
       ? svg("circle", { cx: at, cy: y, r: 15 })
       : svg("rect", { x: at - edge(index), y: y - 22, width: 2 * edge(index), height: 44, rx: 6 });
     const text = (dy, words, kind) => svg("text", { x: at, y: y + dy, "text-anchor": "middle", class: kind }, words);
     const state = `${there && !back ? "forward" : ""} ${came ? "backward" : ""} ${index === nodeIndex() ? "now" : ""}`;
-    return svg("g", { class: `box ${state}`, onclick: () => goToNode(index) }, svg("title", {}, `${node.name}: ${KINDS[node.kind] || node.kind}`), shape,
-      round ? [text(6, node.kind === "add" ? "+" : "•", "sign"), text(28, back && came ? size : node.kind, "small")]
-        : [text(-4, shortName(node), "name"), text(13, there && !back || came ? size : KINDS[node.kind] || node.kind, "small")]);
+    return svg(
+      "g",
+      { class: `box ${state}`, onclick: () => goToNode(index) },
+      svg("title", {}, `${node.name}: ${KINDS[node.kind] || node.kind}`),
+      shape,
+      round
+        ? [text(6, node.kind === "add" ? "+" : "•", "sign"), text(28, back && came ? size : node.kind, "small")]
+        : [
+            text(-4, shortName(node), "name"),
+            text(13, (there && !back) || came ? size : KINDS[node.kind] || node.kind, "small"),
+          ],
+    );
   }
 }
