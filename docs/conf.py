@@ -88,7 +88,7 @@ def repository_links(app, doctree):
 
 
 def setup(app):
-    app.connect("builder-inited", lambda app: site_pages.gather(Path(app.srcdir)))
+    app.connect("config-inited", lambda app, config: site_pages.gather(Path(app.srcdir)))
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("autodoc-process-signature", short_defaults)
     app.connect("autodoc-skip-member", skip_fields)
