@@ -205,6 +205,7 @@ def test_sizes_and_costs(opened, run, name):
     facts = opened.text("#facts")
     for key, gradient in (("|dy|", dy), ("|dx|", dx), ("|dweight|", dweight)):
         assert same(figure(facts, key), np.linalg.norm(gradient))
+    assert opened.page.locator("#panel .histogram").count() == 4  # of x, dx, y and dy
     figures = opened.texts("#panel div.figures")
     for text, (key, array) in zip(figures, (("|x|", x), ("|dx|", dx), ("|y|", y), ("|dy|", dy)), strict=True):
         assert same(figure(text, key), np.linalg.norm(array))

@@ -1,6 +1,10 @@
 // How large the gradient is at each block, with the shortcuts and without, on a scale of powers of ten.
 const hasAnyShortcut = () => nodes.some((node) => node.kind === "fork");
 const WITHOUT = `without${DATA.flow.plain ? `: ${DATA.flow.plain}` : ""}, with the same weights`;
+const BOTH = [
+  ["with", "with shortcuts", "with shortcuts"],
+  ["without", WITHOUT, "without"],
+];
 const CASES = {
   here: {
     title: "This network, this image",
@@ -13,18 +17,12 @@ const CASES = {
   },
   normalised: {
     title: "Before training, normalised",
-    series: [
-      ["with", "with shortcuts", "with shortcuts"],
-      ["without", WITHOUT, "without"],
-    ],
+    series: BOTH,
     says: "New weights, statistics of this image. Batch norm by itself makes a gradient grow from layer to layer (Yang et al. 2019).",
   },
   unnormalised: {
     title: "Before training, not normalised",
-    series: [
-      ["with", "with shortcuts", "with shortcuts"],
-      ["without", WITHOUT, "without"],
-    ],
+    series: BOTH,
     says: "The same networks, but batch norm does nothing yet: mean 0, variance 1.",
   },
 };

@@ -1,15 +1,15 @@
 // Arrays as pictures: green is positive, purple negative, the paper is zero. Both are told apart by every eye.
 const isDark = () => document.documentElement.dataset.theme === "dark";
 
-function colours() {
-  return isDark()
-    ? { zero: [16, 20, 26], plus: [140, 225, 150], minus: [205, 150, 235] }
-    : { zero: [250, 250, 250], plus: [20, 110, 50], minus: [110, 35, 130] };
+// A colour of the style sheet, such as --plus: #146e32, as red, green and blue.
+function colour(name) {
+  const code = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  return [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16));
 }
 
 // Values as pixels on a canvas, the largest size with full colour.
 function paint(canvas, values, height, width, reach) {
-  const { zero, plus, minus } = colours();
+  const [zero, plus, minus] = ["zero", "plus", "minus"].map(colour);
   canvas.width = width;
   canvas.height = height;
   const image = new ImageData(width, height);
@@ -66,7 +66,7 @@ function arrayStrip(name, tensor, which, arrived) {
       "div",
       { class: `strip ${way}`, "data-array": tensor[which] },
       title,
-      bars(name, array, channels, tensor, way),
+      el("div", { class: "row" }, bars(name, array, channels, tensor, way), histogram(array, way)),
     );
   const pictures = array.maps.map((map, k) => {
     const label = `${name}, channel ${channels[k]}`;
@@ -92,7 +92,7 @@ function bars(name, array, channels, tensor, way) {
   const areLogits = [nodes.at(-1).inputs[0]].some((i) => tensors[i] === tensor);
   const order = values.map((_, k) => k).sort((a, b) => channels[a] - channels[b]);
   const reach = Math.max(1e-30, ...values.map(Math.abs));
-  const unit = 600 / Math.max(6, values.length);
+  const unit = 460 / Math.max(6, values.length);
   const parts = order.map((k, i) => {
     const height = Math.max(0.5, (34 * Math.abs(values[k])) / reach);
     const label = areLogits ? DATA.classes[channels[k]] : channels[k];
@@ -101,7 +101,7 @@ function bars(name, array, channels, tensor, way) {
       svg(
         "text",
         { x: (i + 0.5) * unit, y: values[k] < 0 ? 49 : 48 - height, "text-anchor": "middle" },
-        fmt(values[k]),
+        fmt(values[k], values.length > 8 ? 2 : 3),
       ),
       svg(
         "text",
@@ -114,12 +114,12 @@ function bars(name, array, channels, tensor, way) {
   return svg(
     "svg",
     {
-      viewBox: "0 0 600 108",
+      viewBox: "0 0 460 108",
       class: "bars",
       role: "img",
       "aria-label": `${name}, ${areLogits ? "class" : "feature"} by ${areLogits ? "class" : "feature"}: ${said}`,
     },
-    svg("line", { x1: 0, x2: 600, y1: 52, y2: 52 }),
+    svg("line", { x1: 0, x2: 460, y1: 52, y2: 52 }),
     parts,
   );
 }
